@@ -1,0 +1,3 @@
+module github.com/socksdirect/libsd
+
+go 1.26
