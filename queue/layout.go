@@ -209,20 +209,20 @@ const (
 
 // Reasons for a connection to be on the kernel, and outcomes of Hello; in Msg.Status.
 const (
-	StatusOK           = 0
-	StatusABI          = 1  // layouts differ
-	StatusDenied       = 2  // another user's monitor
-	StatusNotYours     = 3  // possession of the anchor was not proved
-	StatusNamespace    = 4  // another network namespace than the monitor's
-	StatusSelf         = 5  // both ends are one socket, or no mirrored connection can exist
-	StatusLimit        = 6  // no slot, memory or descriptor
-	StatusForked       = 7  // inherited by fork before promotion
-	StatusOption       = 8  // an option or flag that is not honoured on a ring
-	StatusStdio        = 9  // descriptor 0, 1 or 2, or fdopen
-	StatusNoPeer       = 10 // the peer never offered its end
-	StatusPolicy       = 11 // forbidden
-	StatusMembers      = 12 // an epoll registration that cannot follow
-	StatusPassed       = 13 // sent with SCM_RIGHTS
+	StatusOK        = 0
+	StatusABI       = 1  // layouts differ
+	StatusDenied    = 2  // another user's monitor
+	StatusNotYours  = 3  // possession of the anchor was not proved
+	StatusNamespace = 4  // another network namespace than the monitor's
+	StatusSelf      = 5  // both ends are one socket, or no mirrored connection can exist
+	StatusLimit     = 6  // no slot, memory or descriptor
+	StatusForked    = 7  // inherited by fork before promotion
+	StatusOption    = 8  // an option or flag that is not honoured on a ring
+	StatusStdio     = 9  // descriptor 0, 1 or 2, or fdopen
+	StatusNoPeer    = 10 // the peer never offered its end
+	StatusPolicy    = 11 // forbidden
+	StatusMembers   = 12 // an epoll registration that cannot follow
+	StatusPassed    = 13 // sent with SCM_RIGHTS
 )
 
 // Msg is every message on the registration socket. Unused fields are 0. Addresses are in network
