@@ -16,9 +16,6 @@ import (
 // MaxFDs is how many descriptors one packet carries at most.
 const MaxFDs = 2
 
-// MaxPacket is the length in bytes of the longest packet: a part of an answer to a query.
-const MaxPacket = 32 << 10
-
 // Conn is one end of a registration socket. Sends may run beside receives.
 type Conn struct {
 	sock *net.UnixConn
@@ -44,33 +41,23 @@ func (c *Conn) Send(m *queue.Msg, fds ...int) error {
 
 // TrySend is Send without waiting: unix.EAGAIN says that the receiver does not read.
 func (c *Conn) TrySend(m *queue.Msg, fds ...int) error {
-	return c.TrySendPacket(Encode(m), fds...)
-}
-
-// TrySendPacket sends bytes that are not a message (an answer to a query) without waiting.
-func (c *Conn) TrySendPacket(b []byte, fds ...int) error {
 	raw, err := c.sock.SyscallConn()
 	if err != nil {
 		return err
 	}
 	var sendErr error
 	err = raw.Write(func(fd uintptr) bool {
-		sendErr = unix.Sendmsg(int(fd), b, rights(fds), nil, unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL)
+		sendErr = unix.Sendmsg(int(fd), Encode(m), rights(fds), nil, unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL)
 		return true
 	})
 	return errors.Join(err, sendErr)
 }
 
-// SendPacket sends bytes that are not a message and waits while the socket is full.
-func (c *Conn) SendPacket(b []byte) error {
-	_, err := c.sock.Write(b)
-	return err
-}
-
 // Recv waits for one message. The descriptors are the caller's and close-on-exec. io.EOF means
 // that the other side is gone.
 func (c *Conn) Recv() (queue.Msg, []int, error) {
-	b, fds, err := c.RecvPacket()
+	// One byte more than a message, so that a longer packet shows.
+	b, fds, err := c.recv(MsgSize + 1)
 	if err != nil {
 		return queue.Msg{}, nil, err
 	}
@@ -82,9 +69,8 @@ func (c *Conn) Recv() (queue.Msg, []int, error) {
 	return m, fds, nil
 }
 
-// RecvPacket waits for one packet of any content. The descriptors are the caller's.
-func (c *Conn) RecvPacket() ([]byte, []int, error) {
-	b := make([]byte, MaxPacket)
+func (c *Conn) recv(size int) ([]byte, []int, error) {
+	b := make([]byte, size)
 	oob := make([]byte, unix.CmsgSpace(MaxFDs*4))
 	n, oobn, flags, _, err := c.sock.ReadMsgUnix(b, oob)
 	if err != nil {
