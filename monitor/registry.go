@@ -1,0 +1,112 @@
+package monitor
+
+import (
+	"maps"
+	"slices"
+
+	"github.com/socksdirect/libsd/queue"
+)
+
+// join admits or rejects a process and gives it a family: that of its Key, or a new one.
+func (c *Core) join(e Joined) {
+	status := e.Status
+	switch {
+	case status != queue.StatusOK:
+	case e.ABI != queue.ABIHash:
+		status = queue.StatusABI
+	case c.uid != 0 && e.UID != c.uid:
+		status = queue.StatusDenied
+	}
+	if status != queue.StatusOK {
+		c.do(Reject{Reg: e.Reg, Status: status})
+		return
+	}
+	// Peers can read the key in the bell page, so it does not prove kinship between users.
+	f := c.keys[e.Key]
+	fresh := e.Key == 0 || f == nil || f.uid != e.UID
+	if fresh {
+		c.nextProc++
+		f = &family{proc: c.nextProc, key: e.FreshKey, uid: e.UID, arenas: map[uint32]*arena{}}
+		c.families[f.proc] = f
+		c.keys[f.key] = f
+	}
+	c.retired = slices.DeleteFunc(c.retired, func(r *family) bool { return r == f })
+	f.live++
+	c.regs[e.Reg] = &registration{reg: e.Reg, pid: e.PID, uid: e.UID, name: e.Name, family: f, met: map[uint32]bool{}}
+	c.do(Admit{Reg: e.Reg, Proc: f.proc, Fresh: fresh, Key: f.key})
+}
+
+// closed ends a registration: its offers are void and its ends of connections released.
+func (c *Core) closed(reg Reg) {
+	r := c.live(reg)
+	if r == nil {
+		return
+	}
+	r.closed = true
+	f := r.family
+	f.live--
+	c.waiting.dropAll(reg)
+	for _, a := range f.sortedArenas() {
+		for i := range a.slots {
+			s := a.slots[i]
+			if s == nil {
+				continue
+			}
+			for end := range s.ends {
+				if s.ends[end].reg == reg {
+					c.release(s, end)
+				}
+			}
+		}
+		c.dropIfUnused(a)
+	}
+	if f.live == 0 {
+		c.retire(f)
+	}
+}
+
+// died looks after what a dead process left: sockets that are closed only now, bells, sleepers.
+func (c *Core) died(reg Reg) {
+	r := c.regs[reg]
+	if r == nil {
+		return
+	}
+	c.closed(reg)
+	delete(c.regs, reg)
+	f := r.family
+	var peers []uint32
+	for _, a := range f.sortedArenas() {
+		for _, s := range a.slots {
+			if s != nil && s.doubtful() {
+				c.look(s)
+			}
+		}
+		if peer := a.peerOf(f.proc); peer != f.proc && !slices.Contains(peers, peer) {
+			peers = append(peers, peer)
+		}
+	}
+	c.do(Bury{Proc: f.proc, Peers: peers})
+}
+
+// retire keeps the page of a family without live registrations for a while, because a child that
+// has not registered yet may still show its key.
+func (c *Core) retire(f *family) {
+	c.retired = append(c.retired, f)
+	if len(c.retired) <= maxRetired {
+		return
+	}
+	old := c.retired[0]
+	c.retired = c.retired[1:]
+	delete(c.families, old.proc)
+	delete(c.keys, old.key)
+	c.do(DropPage{Proc: old.proc})
+}
+
+func (f *family) sortedArenas() []*arena {
+	nums := slices.Sorted(maps.Keys(f.arenas))
+	all := make([]*arena, len(nums))
+	for i, n := range nums {
+		all[i] = f.arenas[n]
+	}
+	return all
+}
