@@ -1,0 +1,22 @@
+package queue
+
+import "github.com/socksdirect/libsd/internal/shm"
+
+// Attach says that end (0 or 1) has mapped the slot and reads what is put into it.
+func (s *Slot) Attach(end int) { shm.Store32(&s.Hdr.Attached[end], 1) }
+
+// IsAttached tells whether end has called Attach.
+func (s *Slot) IsAttached(end int) bool { return shm.Load32(&s.Hdr.Attached[end]) == 1 }
+
+// ShutRead says that end has shut down its reading.
+func (s *Slot) ShutRead(end int) { shm.Store32(&s.Hdr.RdShut[end], 1) }
+
+// Unread is how many bytes are published and not consumed, 0 for impossible values. It is a look
+// from beside, for who holds neither side.
+func (d *Direction) Unread() uint64 {
+	head, tail := shm.Load64(&d.Rx.Head), shm.Load64(&d.Tx.Tail)
+	if n := distance(head, tail); n > 0 && n <= DirStride {
+		return uint64(n)
+	}
+	return 0
+}

@@ -1,0 +1,137 @@
+package socket
+
+import (
+	"errors"
+	"net"
+	"os"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// TCP states as tcp_info has them (net/tcp_states.h).
+const (
+	tcpClose    = 7
+	tcpTimeWait = 6
+	tcpCloseWt  = 8
+	tcpLastAck  = 9
+	tcpClosing  = 11
+)
+
+// samples bounds how often a counter is sampled anew because the anchor moved meanwhile.
+const samples = 1000
+
+var errMoving = errors.New("socket: the anchor's counters do not come to rest")
+
+// anchor is the kernel's side of a connection. Its methods take no lock of package net, so that
+// they run beside the watcher, which holds net's read lock while it waits.
+type anchor struct {
+	*net.TCPConn
+	raw syscall.RawConn
+}
+
+func newAnchor(c *net.TCPConn) (anchor, error) {
+	raw, err := c.SyscallConn()
+	return anchor{c, raw}, err
+}
+
+// written is how many bytes of the stream were handed to the kernel. Precondition: nobody writes.
+// connecting says that this end called connect, whose SYN the kernel counts.
+func (a anchor) written(connecting bool) (n uint64, err error) {
+	ctlErr := a.raw.Control(func(fd uintptr) {
+		for range samples {
+			var before, after *unix.TCPInfo
+			var queued int
+			if before, err = unix.GetsockoptTCPInfo(int(fd), unix.IPPROTO_TCP, unix.TCP_INFO); err != nil {
+				return
+			}
+			if queued, err = unix.IoctlGetInt(int(fd), unix.SIOCOUTQ); err != nil {
+				return
+			}
+			if after, err = unix.GetsockoptTCPInfo(int(fd), unix.IPPROTO_TCP, unix.TCP_INFO); err != nil {
+				return
+			}
+			if before.Bytes_acked == after.Bytes_acked {
+				n = after.Bytes_acked + uint64(queued)
+				if connecting {
+					n--
+				}
+				return
+			}
+		}
+		err = errMoving
+	})
+	return n, errors.Join(ctlErr, err)
+}
+
+// consumed is how many bytes of the stream were read from the kernel.
+func (a anchor) consumed() (n uint64, err error) {
+	ctlErr := a.raw.Control(func(fd uintptr) {
+		for range samples {
+			var before, after *unix.TCPInfo
+			var queued int
+			if before, err = unix.GetsockoptTCPInfo(int(fd), unix.IPPROTO_TCP, unix.TCP_INFO); err != nil {
+				return
+			}
+			if queued, err = unix.IoctlGetInt(int(fd), unix.SIOCINQ); err != nil {
+				return
+			}
+			if after, err = unix.GetsockoptTCPInfo(int(fd), unix.IPPROTO_TCP, unix.TCP_INFO); err != nil {
+				return
+			}
+			if before.Bytes_received == after.Bytes_received && before.State == after.State {
+				n = after.Bytes_received - uint64(queued)
+				if finReceived(after.State) {
+					n--
+				}
+				return
+			}
+		}
+		err = errMoving
+	})
+	return n, errors.Join(ctlErr, err)
+}
+
+// finReceived tells it from the state, because a local shutdown for reading looks like FIN in
+// everything that poll reports.
+func finReceived(state uint8) bool {
+	switch state {
+	case tcpCloseWt, tcpLastAck, tcpClosing, tcpTimeWait, tcpClose:
+		return true
+	}
+	return false
+}
+
+// recv reads without waiting; syscall.EAGAIN when nothing is there, n = 0 at FIN.
+func (a anchor) recv(p []byte) (n int, err error) {
+	ctlErr := a.raw.Control(func(fd uintptr) {
+		for {
+			n, _, err = unix.Recvfrom(int(fd), p, unix.MSG_DONTWAIT)
+			if err != unix.EINTR {
+				return
+			}
+		}
+	})
+	if ctlErr != nil {
+		return 0, ctlErr
+	}
+	return max(n, 0), err
+}
+
+// cookie is the kernel's identity of the socket, unique for the life of the host.
+func (a anchor) cookie() (cookie uint64, fd int, err error) {
+	ctlErr := a.raw.Control(func(s uintptr) {
+		fd = int(s)
+		cookie, err = unix.GetsockoptUint64(fd, unix.SOL_SOCKET, unix.SO_COOKIE)
+	})
+	return cookie, fd, errors.Join(ctlErr, os.NewSyscallError("getsockopt", err))
+}
+
+// state is the TCP state of the anchor.
+func state(fd uintptr) uint8 {
+	info, err := unix.GetsockoptTCPInfo(int(fd), unix.IPPROTO_TCP, unix.TCP_INFO)
+	if err != nil {
+		return tcpClose
+	}
+	return info.State
+}

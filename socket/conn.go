@@ -1,0 +1,190 @@
+package socket
+
+import (
+	"net"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+)
+
+// Conn is a TCP connection whose bytes may go through shared memory. It implements net.Conn with
+// the semantics of *net.TCPConn. Its state, by the link:
+//
+//	link == nil     all bytes on TCP; reads and writes are those of package net
+//	link != nil     promoted: reads and writes ask the link where each direction is
+//
+// The change happens once, under dl, and never back: a direction that returns to TCP keeps its link.
+type Conn struct {
+	tcp           anchor
+	role          uint32 // queue.RoleConnect or RoleAccept
+	local, remote netip.AddrPort
+	dom           *domain // nil: on the kernel for good
+	cookie        uint64  // guarded by dom.mu; 0 until offered
+
+	calls   atomic.Uint32
+	offered atomic.Bool
+	link    atomic.Pointer[link]
+
+	rd, wr   sync.Mutex  // held by the one reader, the one writer
+	inKernel atomic.Bool // a reader is, or is about to be, in the kernel
+	rdShut   atomic.Bool
+	wrShut   atomic.Bool
+
+	dl     sync.Mutex // guards the move of read deadlines from the anchor to rdLimit
+	rdTime time.Time
+	rdLimit,
+	wrLimit deadline
+	closing sync.Once
+	closed  chan struct{}
+}
+
+var _ net.Conn = (*Conn)(nil)
+
+func newConn(tcp *net.TCPConn, role uint32) (*Conn, error) {
+	a, err := newAnchor(tcp)
+	if err != nil {
+		tcp.Close()
+		return nil, err
+	}
+	return &Conn{
+		tcp: a, role: role, dom: currentDomain(), closed: make(chan struct{}),
+		local:  tcp.LocalAddr().(*net.TCPAddr).AddrPort(),
+		remote: tcp.RemoteAddr().(*net.TCPAddr).AddrPort(),
+	}, nil
+}
+
+// LocalAddr is the anchor's.
+func (c *Conn) LocalAddr() net.Addr { return c.tcp.LocalAddr() }
+
+// RemoteAddr is the anchor's.
+func (c *Conn) RemoteAddr() net.Addr { return c.tcp.RemoteAddr() }
+
+// Promoted tells whether the connection has been introduced to its peer's process. Each direction
+// then leaves TCP at its sender's next Write.
+func (c *Conn) Promoted() bool { return c.link.Load() != nil }
+
+// Close closes the connection. Blocked calls return net.ErrClosed. As on Linux, unread bytes make
+// the peer see ECONNRESET.
+func (c *Conn) Close() error {
+	err := net.ErrClosed
+	c.closing.Do(func() {
+		close(c.closed)
+		if c.dom != nil {
+			c.dom.mu.Lock()
+			delete(c.dom.conns, c.cookie)
+			c.dom.mu.Unlock()
+		}
+		c.dl.Lock()
+		l := c.link.Load() // promote sees closed from here on
+		c.dl.Unlock()
+		if l == nil {
+			err = c.tcp.Close()
+			return
+		}
+		if l.unreadInbound() && !c.rdShut.Load() {
+			c.tcp.SetLinger(0)
+		}
+		err = c.tcp.Close()
+		l.detach()
+	})
+	if err != nil {
+		return c.wrap("close", err)
+	}
+	return nil
+}
+
+func (c *Conn) isClosed() bool {
+	select {
+	case <-c.closed:
+		return true
+	default:
+		return false
+	}
+}
+
+// CloseWrite sends FIN after the bytes written so far.
+func (c *Conn) CloseWrite() error {
+	c.wrShut.Store(true)
+	if l := c.link.Load(); l != nil {
+		wake(l.tx.wake)
+		c.wr.Lock()
+		defer c.wr.Unlock()
+	}
+	return c.tcp.CloseWrite()
+}
+
+// CloseRead makes reads return EOF once what has arrived is consumed.
+func (c *Conn) CloseRead() error {
+	c.rdShut.Store(true)
+	if l := c.link.Load(); l != nil {
+		l.markReadShut()
+		wake(l.rx.wake)
+	}
+	return c.tcp.CloseRead()
+}
+
+// SetDeadline sets both deadlines.
+func (c *Conn) SetDeadline(t time.Time) error {
+	if err := c.SetReadDeadline(t); err != nil {
+		return err
+	}
+	return c.SetWriteDeadline(t)
+}
+
+// SetReadDeadline bounds present and future reads; the zero time means no bound.
+func (c *Conn) SetReadDeadline(t time.Time) error {
+	if c.isClosed() {
+		return c.wrap("set", net.ErrClosed)
+	}
+	c.dl.Lock()
+	defer c.dl.Unlock()
+	c.rdLimit.set(t)
+	if c.link.Load() != nil {
+		return nil // the anchor's read side belongs to the watcher now
+	}
+	return c.tcp.SetReadDeadline(t)
+}
+
+// SetWriteDeadline bounds present and future writes; the zero time means no bound.
+func (c *Conn) SetWriteDeadline(t time.Time) error {
+	if c.isClosed() {
+		return c.wrap("set", net.ErrClosed)
+	}
+	c.wrLimit.set(t)
+	return c.tcp.SetWriteDeadline(t)
+}
+
+// SyscallConn gives the anchor's raw connection, for socket options. Its Read and Write see only
+// what is on the anchor, so asking for it keeps a connection that is not promoted on the kernel.
+func (c *Conn) SyscallConn() (syscall.RawConn, error) {
+	c.offered.Store(true)
+	if c.link.Load() != nil {
+		return optionsOnly{c.tcp.raw}, nil
+	}
+	if c.dom != nil {
+		c.dom.forget(c.cookieOf())
+	}
+	return c.tcp.SyscallConn()
+}
+
+func (c *Conn) cookieOf() uint64 {
+	c.dom.mu.Lock()
+	defer c.dom.mu.Unlock()
+	return c.cookie
+}
+
+// optionsOnly refuses what would bypass the rings of a promoted connection.
+type optionsOnly struct{ syscall.RawConn }
+
+func (optionsOnly) Read(func(uintptr) bool) error  { return syscall.EOPNOTSUPP }
+func (optionsOnly) Write(func(uintptr) bool) error { return syscall.EOPNOTSUPP }
+
+// wrap makes the error which package net would return.
+func (c *Conn) wrap(op string, err error) error {
+	if e, ok := err.(*net.OpError); ok {
+		return e
+	}
+	return &net.OpError{Op: op, Net: "tcp", Source: c.LocalAddr(), Addr: c.RemoteAddr(), Err: err}
+}

@@ -1,0 +1,98 @@
+package socket
+
+import (
+	"sync/atomic"
+	"time"
+
+	"github.com/socksdirect/libsd/queue"
+)
+
+// place is where a link lies in shared memory.
+type place struct {
+	arena, slot uint32
+	end         int // ours, 0 or 1
+}
+
+// link is what a connection gains by promotion.
+type link struct {
+	c      *Conn
+	place  place
+	slot   *queue.Slot
+	peer   *queue.Page // bells of the peer
+	sender *queue.Sender
+	recver *queue.Receiver
+	rx, tx waiter
+
+	fin  atomic.Bool // the peer's FIN was received
+	rst  atomic.Bool // the anchor is dead
+	full atomic.Bool // the peer's socket has lost its last holder
+
+	resetTold bool      // guarded by Conn.rd: ECONNRESET is reported once
+	txReset   bool      // guarded by Conn.wr: likewise, for the writer
+	asked     time.Time // guarded by Conn.wr: when fullyClosed was asked last
+}
+
+func (l *link) out() *queue.Direction { return &l.slot.Dir[l.place.end] }
+func (l *link) in() *queue.Direction  { return &l.slot.Dir[1-l.place.end] }
+
+// promote gives c its link; from then on its peer may leave TCP. It tells whether it did.
+func (c *Conn) promote(shared sharedArena, at place) bool {
+	l := &link{c: c, place: at, slot: shared.arena.Slot(at.slot), peer: shared.peer}
+	var err error
+	if l.sender, err = queue.NewSender(l.out(), shared.arena.Rings(at.slot, at.end)); err != nil {
+		return false
+	}
+	if l.recver, err = queue.NewReceiver(l.in(), shared.arena.Rings(at.slot, 1-at.end)); err != nil {
+		return false
+	}
+	if !l.rx.join(c.dom) {
+		return false
+	}
+	if !l.tx.join(c.dom) {
+		l.rx.leave()
+		return false
+	}
+	c.dl.Lock()
+	if c.isClosed() {
+		c.dl.Unlock()
+		l.rx.leave()
+		l.tx.leave()
+		return false
+	}
+	l.rx.watch(&l.in().RxWatch)
+	l.tx.watch(&l.out().TxWatch)
+	c.link.Store(l)
+	c.dl.Unlock()
+	l.slot.Attach(at.end)
+	go l.watchAnchor()
+	return true
+}
+
+// detach takes the link out of the peer's sight after the anchor was closed.
+func (l *link) detach() {
+	l.rx.unwatch(&l.in().RxWatch)
+	l.tx.unwatch(&l.out().TxWatch)
+	// Blocked calls have seen closed by now or are about to: wait them out before the members
+	// go to other connections.
+	l.c.rd.Lock()
+	l.c.wr.Lock()
+	l.rx.leave()
+	l.tx.leave()
+	l.c.wr.Unlock()
+	l.c.rd.Unlock()
+	if cl := l.c.dom.client; cl != nil {
+		cl.Gone(l.c.cookieOf(), l.place.arena, l.place.slot)
+	}
+}
+
+// unreadInbound tells whether the peer has published what was not read here.
+func (l *link) unreadInbound() bool { return l.in().Unread() > 0 }
+
+func (l *link) markReadShut() { l.slot.ShutRead(l.place.end) }
+
+// notify rings who waits for a change of one of the directions.
+func (l *link) notify(w *queue.WatchLine) {
+	if n := w.Notify(l.peer, l.c.dom.ringer); n > 0 {
+		l.c.dom.page.Count(queue.CountRing, uint64(n))
+	}
+}

@@ -1,0 +1,137 @@
+package socket
+
+import (
+	"runtime"
+	"time"
+
+	"github.com/socksdirect/libsd/internal/shm"
+	"github.com/socksdirect/libsd/queue"
+)
+
+const (
+	spinFor     = 20 * time.Microsecond // then a wake-up by bell costs about as much as was spun
+	spinPauses  = 16                    // processor pauses between two looks
+	spinYield   = 8                     // looks between two yields to other goroutines
+	spinGiveUp  = 8                     // fruitless spins after which most waits do not spin
+	spinTryOnce = 32                    // of so many waits one still tries
+)
+
+// waiter is where the one reader, or the one writer, of a link waits for its direction.
+type waiter struct {
+	dom      *domain
+	member   uint32
+	wake     chan struct{} // capacity 1; tokens come from the dispatcher and from the watcher
+	timer    *time.Timer
+	watched  bool // the watch line had room
+	stage    stage
+	fruit    int // fruitless spins in a row
+	skipped  int
+	slowPoll time.Duration // 0, or a bound of the next sleep
+}
+
+// stage is how far a wait has come. The waiter looks at what it waits for between any two.
+//
+//	hot ── spun in vain, bit cleared ──▶ armed ── 1 ms passed ──▶ asleep
+//	 ▲                                     │                        │
+//	 └──────────────── woken ──────────────┴────────────────────────┘
+type stage uint8
+
+const (
+	hot    stage = iota
+	armed        // the bit was cleared after the last look: sleep at most queue.FirstSleep
+	asleep       // looked again since: sleep without bound
+)
+
+func (w *waiter) join(d *domain) bool {
+	w.dom, w.wake = d, make(chan struct{}, 1)
+	var ok bool
+	w.member, ok = d.join(w.wake)
+	return ok
+}
+
+func (w *waiter) leave() { w.dom.leave(w.member) }
+
+func (w *waiter) watch(line *queue.WatchLine) {
+	if w.watched = line.Arm(w.dom.bell.Entry(w.member)); !w.watched {
+		w.dom.page.Count(queue.CountWatchFull, 1)
+	}
+}
+
+func (w *waiter) unwatch(line *queue.WatchLine) { line.Disarm(w.dom.bell.Entry(w.member)) }
+
+// step waits a little. The caller looks at the ring and at the connection's state after each
+// step, and calls begin before the first of a wait. ready is a cheap look for the spin.
+func (w *waiter) step(ready func() bool, limit, closed <-chan struct{}) {
+	switch w.stage {
+	case hot:
+		if w.spin(ready) {
+			return
+		}
+		w.dom.bell.Clear(w.member)
+		w.stage = armed
+	case armed:
+		if w.sleep(queue.FirstSleep, limit, closed) {
+			w.stage = hot
+		} else {
+			w.stage = asleep
+		}
+	case asleep:
+		bound := w.slowPoll
+		if !w.watched {
+			bound = queue.FirstSleep
+		}
+		if w.sleep(bound, limit, closed) {
+			w.stage = hot
+		}
+	}
+}
+
+func (w *waiter) begin() { w.stage = hot }
+
+// sleep blocks the goroutine, at most for bound unless that is 0. It tells whether it was woken.
+func (w *waiter) sleep(bound time.Duration, limit, closed <-chan struct{}) bool {
+	var tick <-chan time.Time
+	if bound > 0 {
+		if w.timer == nil {
+			w.timer = time.NewTimer(bound)
+		} else {
+			w.timer.Reset(bound)
+		}
+		tick = w.timer.C
+		defer w.timer.Stop()
+	}
+	select {
+	case <-w.wake:
+		return true
+	case <-limit:
+	case <-closed:
+	case <-tick:
+	}
+	return false
+}
+
+// spin looks for a short time, if that has paid off lately.
+func (w *waiter) spin(ready func() bool) bool {
+	if w.fruit >= spinGiveUp {
+		if w.skipped++; w.skipped < spinTryOnce {
+			return false
+		}
+		w.skipped = 0
+	}
+	start := time.Now()
+	for i := 1; ; i++ {
+		if ready() {
+			w.fruit = 0
+			return true
+		}
+		shm.Pause(spinPauses)
+		if i%spinYield == 0 {
+			runtime.Gosched()
+			if time.Since(start) > spinFor {
+				break
+			}
+		}
+	}
+	w.fruit++
+	return false
+}
