@@ -123,7 +123,9 @@ func (l *link) end(ended bool) error {
 	if !ended || l.resetTold {
 		return io.EOF
 	}
-	reset := l.full.Load() && l.out().Unread() > 0
+	// After our own FIN the peer's socket may be in TIME_WAIT, which has no inode though the peer
+	// still reads: then only a real RST is one.
+	reset := l.full.Load() && !l.c.wrShut.Load() && l.out().Unread() > 0
 	if l.rst.Load() && !reset {
 		// The kernel knows whether the anchor ended in order; it tells an error once.
 		_, err := l.c.tcp.recv(make([]byte, 1))
