@@ -1,0 +1,244 @@
+// SPDX-License-Identifier: Apache-2.0
+// epoll on one connection: levels, edges, one shot, hang-ups.
+#include "contract.h"
+
+enum { NOW = 0, SHORT = 30, LONG = 10000 };
+
+static int set_of(int fd, uint32_t events)
+{
+	int ep = (int)must(epoll_create1(EPOLL_CLOEXEC));
+	struct epoll_event e = {.events = events, .data.u64 = 0xfeedfacecafebeef};
+	must(epoll_ctl(ep, EPOLL_CTL_ADD, fd, &e));
+	return ep;
+}
+
+static void modify(int ep, int fd, uint32_t events)
+{
+	struct epoll_event e = {.events = events, .data.u64 = 0xfeedfacecafebeef};
+	must(epoll_ctl(ep, EPOLL_CTL_MOD, fd, &e));
+}
+
+// events is what one wait reports of the only member; 0 after the time limit.
+static uint32_t events(int ep, int ms)
+{
+	struct epoll_event e[4];
+	int n = (int)must(epoll_wait(ep, e, 4, ms));
+	if (n == 0)
+		return 0;
+	EQ(n, 1);
+	EXPECT(e[0].data.u64 == 0xfeedfacecafebeef);
+	return e[0].events;
+}
+
+static void arrive(struct link *l, size_t more, size_t total)
+{
+	EQ(ask(l, OP_SEND, (long)more), more);
+	until_arrived(l->s, total);
+}
+
+static void level(struct link *l)
+{
+	int ep = set_of(l->s, EPOLLIN);
+	EQ(events(ep, SHORT), 0);
+	arrive(l, 10, 10);
+	for (int i = 0; i < 3; i++)
+		EQ(events(ep, LONG), EPOLLIN);
+	get(l, 9);
+	EQ(events(ep, NOW), EPOLLIN);
+	get(l, 1);
+	EQ(events(ep, SHORT), 0);
+	modify(ep, l->s, EPOLLIN | EPOLLOUT);
+	EQ(events(ep, NOW), EPOLLOUT);
+	modify(ep, l->s, 0);
+	arrive(l, 10, 10);
+	EQ(events(ep, SHORT), 0);
+	modify(ep, l->s, EPOLLIN);
+	EQ(events(ep, NOW), EPOLLIN);
+}
+
+static void edge(struct link *l)
+{
+	int ep = set_of(l->s, EPOLLIN | EPOLLET);
+	arrive(l, 10, 10);
+	EQ(events(ep, LONG), EPOLLIN);
+	EQ(events(ep, SHORT), 0);
+	get(l, 5);
+	EQ(events(ep, SHORT), 0);
+	get(l, 5);
+	EQ(events(ep, SHORT), 0);
+	arrive(l, 10, 10);
+	EQ(events(ep, LONG), EPOLLIN);
+}
+
+static void edge_again_on_new_data(struct link *l)
+{
+	int ep = set_of(l->s, EPOLLIN | EPOLLET);
+	for (size_t total = 10; total <= 50; total += 10) {
+		arrive(l, 10, total);
+		EQ(events(ep, LONG), EPOLLIN);
+		EQ(events(ep, SHORT), 0);
+	}
+	get(l, 45);
+	arrive(l, 10, 15);
+	EQ(events(ep, LONG), EPOLLIN);
+	EQ(events(ep, NOW), 0);
+}
+
+static void edge_reports_all(struct link *l)
+{
+	int ep = set_of(l->s, EPOLLIN | EPOLLOUT | EPOLLET | EPOLLRDHUP);
+	EQ(events(ep, NOW), EPOLLOUT);
+	EQ(events(ep, SHORT), 0);
+	arrive(l, 10, 10);
+	EQ(events(ep, LONG), EPOLLIN | EPOLLOUT);
+	EQ(events(ep, SHORT), 0);
+}
+
+static void edge_found_at_add(struct link *l)
+{
+	arrive(l, 10, 10);
+	int ep = set_of(l->s, EPOLLIN | EPOLLET);
+	EQ(events(ep, NOW), EPOLLIN);
+	EQ(events(ep, NOW), 0);
+	modify(ep, l->s, EPOLLIN | EPOLLET);
+	EQ(events(ep, NOW), EPOLLIN);
+	EQ(events(ep, NOW), 0);
+}
+
+static void one_shot(struct link *l)
+{
+	int ep = set_of(l->s, EPOLLIN | EPOLLONESHOT);
+	arrive(l, 10, 10);
+	EQ(events(ep, LONG), EPOLLIN);
+	EQ(events(ep, NOW), 0);
+	arrive(l, 10, 20);
+	EQ(events(ep, SHORT), 0);
+	modify(ep, l->s, EPOLLIN | EPOLLONESHOT);
+	EQ(events(ep, LONG), EPOLLIN);
+	get(l, 20);
+	modify(ep, l->s, EPOLLIN | EPOLLONESHOT);
+	EQ(events(ep, SHORT), 0);
+	arrive(l, 10, 10);
+	EQ(events(ep, LONG), EPOLLIN);
+}
+
+static void blocked_wait(struct link *l, uint32_t flags)
+{
+	int ep = set_of(l->s, EPOLLIN | flags);
+	for (int i = 0; i < 20; i++) {
+		post_asleep(l, OP_SEND, 8);
+		EQ(events(ep, LONG), EPOLLIN);
+		EQ(answer(l), 8);
+		get(l, 8);
+	}
+}
+
+static void blocked_wait_level(struct link *l)
+{
+	blocked_wait(l, 0);
+}
+
+static void blocked_wait_edge(struct link *l)
+{
+	blocked_wait(l, EPOLLET);
+}
+
+static void space(struct link *l, uint32_t flags)
+{
+	int ep = set_of(l->s, EPOLLOUT | flags);
+	EQ(events(ep, NOW), EPOLLOUT);
+	for (int i = 0; i < 3; i++) {
+		size_t n = stuff(l);
+		EQ(events(ep, SHORT), 0);
+		post_asleep(l, OP_RECV, (long)n);
+		EQ(events(ep, LONG), EPOLLOUT);
+		EQ(answer(l), n);
+		EQ(ready(l->s, POLLOUT), POLLOUT);
+	}
+}
+
+static void space_level(struct link *l)
+{
+	space(l, 0);
+}
+
+// Space may come as several edges; after the last of them there is none left.
+static void space_edge(struct link *l)
+{
+	int ep = set_of(l->s, EPOLLOUT | EPOLLET);
+	EQ(events(ep, NOW), EPOLLOUT);
+	EQ(events(ep, NOW), 0);
+	for (int i = 0; i < 3; i++) {
+		size_t n = stuff(l);
+		post_asleep(l, OP_RECV, (long)n);
+		EQ(events(ep, LONG), EPOLLOUT);
+		EQ(answer(l), n);
+		for (int k = 0; k < 1000 && events(ep, SHORT); k++)
+			;
+		EQ(events(ep, SHORT), 0);
+	}
+}
+
+static void hang_ups(struct link *l, uint32_t flags)
+{
+	int ep = set_of(l->s, EPOLLIN | EPOLLOUT | EPOLLRDHUP | flags);
+	EQ(events(ep, NOW), EPOLLOUT);
+	EQ(ask(l, OP_SHUT_WR, 0), 0);
+	until_event(l->s, POLLRDHUP);
+	EQ(events(ep, LONG), EPOLLIN | EPOLLOUT | EPOLLRDHUP);
+	if (flags & EPOLLET)
+		EQ(events(ep, SHORT), 0);
+	must(shutdown(l->s, SHUT_WR));
+	EQ(ask(l, OP_DRAIN, 0), 0);
+	until_event(l->s, POLLHUP);
+	EQ(events(ep, LONG), EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLHUP);
+}
+
+static void hang_ups_level(struct link *l)
+{
+	hang_ups(l, 0);
+}
+
+static void hang_ups_edge(struct link *l)
+{
+	hang_ups(l, EPOLLET);
+}
+
+static void close_wakes_wait(struct link *l)
+{
+	int ep = set_of(l->s, EPOLLIN | EPOLLRDHUP | EPOLLET);
+	post_asleep(l, OP_CLOSE, 0);
+	EQ(events(ep, LONG), EPOLLIN | EPOLLRDHUP);
+	EQ(answer(l), 0);
+	char c;
+	EQ(recv(l->s, &c, 1, 0), 0);
+}
+
+static void reset_wakes_wait(struct link *l)
+{
+	int ep = set_of(l->s, EPOLLIN);
+	post_asleep(l, OP_RESET, 0);
+	EQ(events(ep, LONG), EPOLLIN | EPOLLERR | EPOLLHUP);
+	EQ(answer(l), 0);
+}
+
+const struct check epoll_checks[] = {
+	{"epoll_level", level, false},
+	{"epoll_level_cold", level, true},
+	{"epoll_edge", edge, false},
+	{"epoll_edge_cold", edge, true},
+	{"epoll_edge_again_on_new_data", edge_again_on_new_data, false},
+	{"epoll_edge_reports_all", edge_reports_all, false},
+	{"epoll_edge_found_at_add", edge_found_at_add, false},
+	{"epoll_one_shot", one_shot, false},
+	{"epoll_blocked_wait_level", blocked_wait_level, false},
+	{"epoll_blocked_wait_edge", blocked_wait_edge, false},
+	{"epoll_blocked_wait_edge_cold", blocked_wait_edge, true},
+	{"epoll_space_level", space_level, false},
+	{"epoll_space_edge", space_edge, false},
+	{"epoll_hang_ups_level", hang_ups_level, false},
+	{"epoll_hang_ups_edge", hang_ups_edge, false},
+	{"epoll_close_wakes_wait", close_wakes_wait, false},
+	{"epoll_reset_wakes_wait", reset_wakes_wait, false},
+	{0},
+};
