@@ -135,9 +135,10 @@ type (
 	DropArena struct{ Arena uint32 }
 	// DropPage: unmap and close the bell page of a family that is gone.
 	DropPage struct{ Proc uint32 }
-	// Bury: free the bells in the page of Proc whose owners are dead, and ring every bell in the
-	// pages Peers that somebody sleeps on: he may wait for the dead.
+	// Bury: free the bells in the page of Proc whose owners, Reg's process among them, are dead,
+	// and ring every bell in the pages Peers that somebody sleeps on: he may wait for the dead.
 	Bury struct {
+		Reg   Reg
 		Proc  uint32
 		Peers []uint32
 	}

@@ -85,7 +85,7 @@ func (c *Core) died(reg Reg) {
 			peers = append(peers, peer)
 		}
 	}
-	c.do(Bury{Proc: f.proc, Peers: peers})
+	c.do(Bury{Reg: reg, Proc: f.proc, Peers: peers})
 }
 
 // retire keeps the page of a family without live registrations for a while, because a child that

@@ -64,3 +64,11 @@ func (s *slot) stat() wire.ConnectionStat {
 		Slot:   s.id.Slot,
 	}
 }
+
+// Proc is the number of the family of a registration, 0 if there is none.
+func (c *Core) Proc(reg Reg) uint32 {
+	if r := c.regs[reg]; r != nil {
+		return r.family.proc
+	}
+	return 0
+}
