@@ -1,0 +1,234 @@
+/* A connection's way from its anchor to the rings and back. */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/inet_diag.h>
+#include <linux/netlink.h>
+#include <linux/sock_diag.h>
+#include <linux/sockios.h>
+#include <linux/tcp.h>
+#include <netinet/in.h>
+#include <string.h>
+#include <sys/ioctl.h>
+
+#include "sd.h"
+
+sd_mutex sd_promote_mutex;
+
+enum { TCPS_ESTABLISHED = 1, TCPS_TIME_WAIT = 6, TCPS_CLOSE_WAIT = 8, TCPS_LAST_ACK = 9, TCPS_CLOSING = 11 };
+
+static int tcp_info(int fd, struct tcp_info *ti)
+{
+	socklen_t len = sizeof *ti;
+	memset(ti, 0, sizeof *ti);
+	return sd_sys(SYS_getsockopt, fd, IPPROTO_TCP, TCP_INFO, ti, &len);
+}
+
+/* Bytes written to the anchor so far, asked of the kernel, so that bytes written by code that we do
+ * not see count too. bytes_acked counts the SYN on the connecting end. -1: not known now. */
+static int64_t kernel_written(int fd, int end)
+{
+	for (int i = 0; i < 16; i++) {
+		struct tcp_info a, b;
+		int q;
+		if (tcp_info(fd, &a) < 0 || sd_sys(SYS_ioctl, fd, SIOCOUTQ, &q) < 0 || tcp_info(fd, &b) < 0 ||
+		    b.tcpi_state != TCPS_ESTABLISHED)
+			return -1;
+		if (a.tcpi_bytes_acked == b.tcpi_bytes_acked)
+			return a.tcpi_bytes_acked + q - (end == 0);
+	}
+	return -1;
+}
+
+uint64_t sd_kernel_read(int fd)
+{
+	for (;;) {
+		struct tcp_info a, b;
+		int q;
+		if (tcp_info(fd, &a) < 0 || sd_sys(SYS_ioctl, fd, SIOCINQ, &q) < 0 || tcp_info(fd, &b) < 0)
+			return 0;
+		if (a.tcpi_bytes_received != b.tcpi_bytes_received || a.tcpi_state != b.tcpi_state)
+			continue;
+		int fin = a.tcpi_state == TCPS_CLOSE_WAIT || a.tcpi_state == TCPS_LAST_ACK ||
+			  a.tcpi_state == TCPS_CLOSING || a.tcpi_state == TCPS_TIME_WAIT;
+		return a.tcpi_bytes_received - fin - q;
+	}
+}
+
+void sd_conn_keep(struct sd_conn *c, int fd, unsigned why)
+{
+	static const uint8_t counter[] = {[SD_STATUS_FORKED] = SD_COUNT_FORKED,
+					  [SD_STATUS_OPTION] = SD_COUNT_OPTION,
+					  [SD_STATUS_STDIO] = SD_COUNT_STDIO,
+					  [SD_STATUS_MEMBERS] = SD_COUNT_OPTION,
+					  [SD_STATUS_PASSED] = SD_COUNT_PASSED};
+	sd_mutex_lock(&sd_promote_mutex);
+	uint32_t st = sd_load(&c->state);
+	if (st == SD_ST_TCP || st == SD_ST_OFFERED)
+		sd_store(&c->state, SD_ST_KERNEL);
+	sd_mutex_unlock(&sd_promote_mutex);
+	if (why < sizeof counter && counter[why] && st != SD_ST_KERNEL)
+		sd_count(counter[why]);
+	if (st == SD_ST_OFFERED)
+		sd_mon_note(c, fd, why);
+}
+
+void sd_conn_tick(struct sd_conn *c, int fd)
+{
+	uint32_t st = sd_peek(&c->state), ops = ++c->ops;
+	if (st == SD_ST_TCP && ops >= 2)
+		sd_mon_offer(c, fd);
+	else if (st == SD_ST_OFFERED)
+		sd_mon_mail();
+}
+
+void sd_conn_attach(struct sd_conn *c, struct sd_peer *p, uint32_t slotno, uint32_t end)
+{
+	struct sd_slot *s = (struct sd_slot *)(p->mem + SD_CTL_OFF) + slotno;
+	unsigned char *rings = p->mem + SD_RING_OFF + (size_t)slotno * 2 * SD_DIR_STRIDE;
+	if (sd_load(&c->state) != SD_ST_OFFERED || end != c->end || sd_peek(&s->hdr.cookie[end]) != c->cookie)
+		return;
+	c->peer = p;
+	c->slotno = slotno;
+	c->slot = s;
+	c->tx = (struct sd_tx){.d = &s->dir[end], .mem = rings + end * (size_t)SD_DIR_STRIDE};
+	c->rx = (struct sd_rx){.d = &s->dir[!end], .mem = rings + !end * (size_t)SD_DIR_STRIDE};
+	sd_xchg(&c->state, SD_ST_ATTACHED);
+	/* From here on the peer may leave TCP: everybody who waits here must hear the bell too. */
+	sd_members_attach(c);
+	sd_xchg(&s->hdr.attached[end], 1);
+	sd_waker_kick_all();
+}
+
+int sd_conn_promote(struct sd_conn *c, int fd)
+{
+	struct sd_direction *d = sd_out(c);
+	if (!sd_load(&c->slot->hdr.attached[!c->end]) || c->corked || sd_peek(&d->tx_lock.mode))
+		return 0;
+	if (!sd_cas(&c->switching, 0, 1))
+		return 0;
+	int done = 0;
+	if (sd_load(&c->ksend) == 0 && sd_tx_gen(d) == 0) {
+		int64_t n = kernel_written(fd, c->end);
+		if (n >= 0) {
+			sd_tx_open(&c->tx, n);
+			sd_count(SD_COUNT_PROMOTED);
+			done = 1;
+		}
+	}
+	sd_store(&c->switching, 0);
+	return done || sd_tx_gen(d) != 0;
+}
+
+void sd_conn_demote_tx(struct sd_conn *c)
+{
+	struct sd_direction *d = sd_out(c);
+	sd_lock(&d->tx_lock);
+	uint32_t gen = sd_tx_gen(d);
+	if (gen != 0 && sd_class_of(d, gen) != SD_CLASS_TCP) {
+		sd_tx_to_tcp(&c->tx);
+		sd_count(SD_COUNT_TO_TCP);
+	}
+	sd_unlock(&d->tx_lock);
+	sd_watch_fire(&d->rx_watch, c->peer->bells);
+}
+
+/* Asks sock_diag for the socket at the other end, in this network namespace. */
+int sd_peer_gone(int fd)
+{
+	struct {
+		struct nlmsghdr h;
+		struct inet_diag_req_v2 r;
+	} q = {.h = {.nlmsg_len = sizeof q, .nlmsg_type = SOCK_DIAG_BY_FAMILY, .nlmsg_flags = NLM_F_REQUEST}};
+	struct sockaddr_in6 me, it;
+	socklen_t n = sizeof me, m = sizeof it;
+	if (sd_sys(SYS_getsockname, fd, &me, &n) < 0)
+		return 0;
+	if (sd_sys(SYS_getpeername, fd, &it, &m) < 0)
+		return 1;
+	q.r.sdiag_family = me.sin6_family;
+	q.r.sdiag_protocol = IPPROTO_TCP;
+	q.r.idiag_states = ~0u;
+	q.r.id.idiag_cookie[0] = q.r.id.idiag_cookie[1] = INET_DIAG_NOCOOKIE;
+	q.r.id.idiag_sport = it.sin6_port;
+	q.r.id.idiag_dport = me.sin6_port;
+	if (me.sin6_family == AF_INET) {
+		memcpy(q.r.id.idiag_src, &((struct sockaddr_in *)&it)->sin_addr, 4);
+		memcpy(q.r.id.idiag_dst, &((struct sockaddr_in *)&me)->sin_addr, 4);
+	} else if (IN6_IS_ADDR_V4MAPPED(&me.sin6_addr)) {
+		q.r.sdiag_family = AF_INET; /* the peer may be a socket of either family */
+		memcpy(q.r.id.idiag_src, &it.sin6_addr.s6_addr[12], 4);
+		memcpy(q.r.id.idiag_dst, &me.sin6_addr.s6_addr[12], 4);
+	} else {
+		memcpy(q.r.id.idiag_src, &it.sin6_addr, 16);
+		memcpy(q.r.id.idiag_dst, &me.sin6_addr, 16);
+		q.r.id.idiag_if = it.sin6_scope_id;
+	}
+	int nl = sd_sys(SYS_socket, AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG);
+	if (nl < 0)
+		return 0;
+	int gone = 0;
+	union {
+		struct nlmsghdr h;
+		char b[1024];
+	} a;
+	if (sd_sys(SYS_sendto, nl, &q, sizeof q, 0, 0, 0) == sizeof q) {
+		long k = sd_sys(SYS_recvfrom, nl, &a, sizeof a, 0, 0, 0);
+		if (k >= (long)(NLMSG_HDRLEN + sizeof(struct inet_diag_msg)) && a.h.nlmsg_type == SOCK_DIAG_BY_FAMILY)
+			gone = ((struct inet_diag_msg *)NLMSG_DATA(&a.h))->idiag_inode == 0;
+		else if (k >= (long)NLMSG_HDRLEN && a.h.nlmsg_type == NLMSG_ERROR)
+			gone = ((struct nlmsgerr *)NLMSG_DATA(&a.h))->error == -ENOENT;
+	}
+	sd_sys(SYS_close, nl);
+	return gone;
+}
+
+void sd_conn_closing(struct sd_conn *c, int fd)
+{
+	if (!sd_attached(c) || sd_load(&c->refs) != 1)
+		return;
+	struct sd_direction *in = sd_in(c), *out = sd_out(c);
+	if (sd_multi()) { /* let an operation of another thread finish before the slot can be reused */
+		sd_lock(&in->rx_lock);
+		sd_unlock(&in->rx_lock);
+		sd_lock(&out->tx_lock);
+		sd_unlock(&out->tx_lock);
+	}
+	if (sd_tx_gen(in) != 0 && sd_peek(&in->rx.rgen) != 0 && !sd_peek(&in->rx_lock.mode) &&
+	    sd_rx_unread(&c->rx) != 0) {
+		struct linger l = {1, 0}; /* close with unread bytes is RST on Linux */
+		sd_sys(SYS_setsockopt, fd, SOL_SOCKET, SO_LINGER, &l, sizeof l);
+	}
+}
+
+int sd_nonblock(int fd, int flags)
+{
+	return (flags & MSG_DONTWAIT) || (sd_sys(SYS_fcntl, fd, F_GETFL) & O_NONBLOCK);
+}
+
+short sd_conn_mask(struct sd_conn *c, int fd)
+{
+	struct sd_direction *in = sd_in(c), *out = sd_out(c);
+	uint32_t ig = sd_tx_gen(in), og = sd_tx_gen(out);
+	short m = c->kev, k = 0;
+	int rx_tcp = ig == 0 || sd_peek(&in->rx.rgen) == 0 || sd_class_of(in, ig) == SD_CLASS_TCP;
+	int tx_tcp = og == 0 || sd_class_of(out, og) == SD_CLASS_TCP;
+	if (rx_tcp || tx_tcp) {
+		struct pollfd p = {fd, POLLIN | POLLOUT | POLLRDHUP | POLLPRI, 0};
+		struct timespec zero = {0, 0};
+		if (sd_sys(SYS_ppoll, &p, 1, &zero, 0, 8) == 1)
+			k = p.revents;
+		m |= k & (POLLRDHUP | POLLHUP | POLLERR | POLLPRI);
+	}
+	if (rx_tcp && (k & POLLIN))
+		m |= POLLIN | POLLRDNORM;
+	if (ig != 0 && sd_rx_unread(&c->rx) != 0)
+		m |= POLLIN | POLLRDNORM;
+	if (m & (POLLRDHUP | POLLHUP | POLLERR))
+		m |= POLLIN | POLLRDNORM;
+	if (tx_tcp ? (k & POLLOUT) != 0 : sd_tx_writable(&c->tx))
+		m |= POLLOUT | POLLWRNORM;
+	if (sd_peek(&c->slot->hdr.err[c->end]))
+		m |= POLLERR | POLLHUP | POLLIN | POLLRDNORM | POLLOUT | POLLWRNORM;
+	return m;
+}

@@ -1,0 +1,49 @@
+/* An epoll set as libsd sees it. Members on TCP are the kernel set's; members on rings are ours,
+ * with their anchor left in the kernel set, edge-triggered, for FIN, RST and the TCP phase. The
+ * kernel carries (number, generation) in place of the program's data, which is kept here. */
+#ifndef SD_EPOLL_H
+#define SD_EPOLL_H
+
+#include "sd.h"
+
+struct sd_member {
+	int fd;
+	uint32_t gen;	 /* tells a member from an older one with the same number */
+	uint32_t events; /* as the program asked */
+	uint64_t data;	 /* the program's */
+	uint32_t bit;	 /* in the set's bell, while ours */
+	uint8_t ours;	 /* its connection is attached */
+	uint8_t disabled; /* EPOLLONESHOT has fired */
+	uint8_t hot;	 /* on the list of members to evaluate */
+	uint8_t recent;	 /* marked within the last sleep: look again once store buffers have drained */
+	uint8_t tx_armed;
+	struct sd_conn *conn;
+	struct sd_set *set;
+	struct sd_member *hot_next, *hot_prev, *recent_next, *conn_next;
+};
+
+struct sd_set {
+	struct sd_ent ent;
+	uint8_t waking; /* the waker is a member of the kernel set */
+	uint8_t lame;	/* a watch or bell was not to be had: look every millisecond */
+	int fd;
+	int owner;	/* pid that made it; a forked child must not touch the watches */
+	uint32_t users; /* threads inside epoll_wait; bit 31: closed */
+	sd_mutex mutex; /* guards all below */
+	uint32_t gen, ours, skips, spin_miss, peer_cpu;
+	struct sd_waker waker;
+	struct sd_bell *bell;
+	struct sd_member **by_fd, **by_bit;
+	uint32_t fds, bits;
+	struct sd_member *hot_head, *hot_tail, *recent;
+};
+
+#define SD_WAKER_DATA (~0ull)
+#define SD_CLOSED 0x80000000u
+#pragma GCC visibility push(hidden)
+int sd_set_ctl(struct sd_set *s, int op, int fd, struct epoll_event *ev);
+int sd_set_wait(struct sd_set *s, struct epoll_event *ev, int max, int64_t deadline_ns, const void *sigmask);
+void sd_member_heat(struct sd_member *m);
+void sd_member_cool(struct sd_member *m);
+#pragma GCC visibility pop
+#endif

@@ -1,0 +1,288 @@
+/* Membership: who is in an epoll set, and what changes when a member's connection is attached. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "epoll.h"
+
+#define OURS_EVENTS (EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET)
+
+static long kernel_ctl(struct sd_set *s, int op, int fd, uint32_t events, uint64_t data)
+{
+	struct epoll_event e = {.events = events, .data.u64 = data};
+	return sd_sys(SYS_epoll_ctl, s->fd, op, fd, &e);
+}
+
+static uint64_t tag(struct sd_member *m) { return (uint64_t)m->gen << 32 | (uint32_t)m->fd; }
+
+void sd_member_heat(struct sd_member *m)
+{
+	struct sd_set *s = m->set;
+	if (m->hot)
+		return;
+	m->hot = 1;
+	m->hot_next = NULL;
+	m->hot_prev = s->hot_tail;
+	*(s->hot_tail ? &s->hot_tail->hot_next : &s->hot_head) = m;
+	s->hot_tail = m;
+}
+
+void sd_member_cool(struct sd_member *m)
+{
+	struct sd_set *s = m->set;
+	if (!m->hot)
+		return;
+	m->hot = 0;
+	*(m->hot_prev ? &m->hot_prev->hot_next : &s->hot_head) = m->hot_next;
+	*(m->hot_next ? &m->hot_next->hot_prev : &s->hot_tail) = m->hot_prev;
+}
+
+void sd_set_created(int fd)
+{
+	sd_evict(fd);
+	struct sd_set *s = (unsigned)fd < SD_FD_MAX ? calloc(1, sizeof *s) : NULL;
+	if (s == NULL)
+		return;
+	s->ent.kind = SD_SET;
+	s->fd = fd;
+	s->owner = sd_g.pid;
+	s->waker.fd = -1;
+	sd_put_set(fd, &s->ent);
+}
+
+static int grow(void *array, uint32_t *have, uint32_t want)
+{
+	struct sd_member ***a = array;
+	uint32_t n = *have ? *have : 64;
+	if (want < *have)
+		return 1;
+	while (n <= want)
+		n *= 2;
+	struct sd_member **p = realloc(*a, n * sizeof *p);
+	if (p == NULL)
+		return 0;
+	memset(p + *have, 0, (n - *have) * sizeof *p);
+	*a = p;
+	*have = n;
+	return 1;
+}
+
+static struct sd_member *member_of(struct sd_set *s, int fd)
+{
+	return (uint32_t)fd < s->fds ? s->by_fd[fd] : NULL;
+}
+
+static void wake_sleepers(struct sd_set *s)
+{
+	if (s->waking && sd_load(&s->waker.waiting))
+		sd_waker_kick(&s->waker);
+}
+
+/* The member's connection is attached now: watch its rings. */
+static void take_over(struct sd_member *m)
+{
+	struct sd_set *s = m->set;
+	struct sd_direction *in = sd_in(m->conn);
+	if (m->ours)
+		return;
+	m->ours = 1;
+	s->ours++;
+	kernel_ctl(s, EPOLL_CTL_MOD, m->fd, OURS_EVENTS, tag(m));
+	if (s->bell == NULL)
+		s->bell = sd_waker_bell(&s->waker);
+	for (m->bit = 0; m->bit < s->bits && s->by_bit[m->bit]; m->bit++)
+		;
+	if (s->bell && m->bit < SD_MEMBERS_PER_BELL && grow(&s->by_bit, &s->bits, m->bit)) {
+		s->by_bit[m->bit] = m;
+		if (!sd_watch_arm(&in->rx_watch, s->waker.bell, m->bit))
+			s->lame = 1;
+	} else {
+		m->bit = SD_MEMBERS_PER_BELL;
+		s->lame = 1;
+	}
+	if (s->lame)
+		sd_count(SD_COUNT_WATCH_FULL);
+	sd_member_heat(m);
+	wake_sleepers(s);
+}
+
+static void unlink_member(struct sd_member *m)
+{
+	struct sd_set *s = m->set;
+	if (m->conn) {
+		for (struct sd_member **p = &m->conn->members; *p; p = &(*p)->conn_next)
+			if (*p == m) {
+				*p = m->conn_next;
+				break;
+			}
+		if (m->ours && m->bit < SD_MEMBERS_PER_BELL) {
+			s->by_bit[m->bit] = NULL;
+			if (s->owner == sd_g.pid) {
+				sd_watch_disarm(&sd_in(m->conn)->rx_watch, s->waker.bell, m->bit);
+				sd_watch_disarm(&sd_out(m->conn)->tx_watch, s->waker.bell, m->bit);
+			}
+		}
+		s->ours -= m->ours;
+	}
+	sd_member_cool(m);
+	for (struct sd_member **p = &s->recent; m->recent && *p; p = &(*p)->recent_next)
+		if (*p == m) {
+			*p = m->recent_next;
+			break;
+		}
+	if (s->by_fd[m->fd] == m)
+		s->by_fd[m->fd] = NULL;
+	free(m);
+}
+
+/* The set's waker joins the kernel set with the first member that may move to rings. */
+static int make_waking(struct sd_set *s)
+{
+	if (s->waking)
+		return 1;
+	if (s->waker.fd < 0 && sd_waker_init(&s->waker) < 0)
+		return 0;
+	if (kernel_ctl(s, EPOLL_CTL_ADD, s->waker.fd, EPOLLIN | EPOLLET, SD_WAKER_DATA) < 0)
+		return 0;
+	s->waking = 1;
+	return 1;
+}
+
+static int add(struct sd_set *s, int fd, struct epoll_event *ev)
+{
+	struct sd_conn *c = sd_conn_of(fd);
+	if (sd_is_hidden(fd))
+		return -EBADF;
+	if ((uint32_t)fd >= SD_FD_MAX || !grow(&s->by_fd, &s->fds, fd))
+		return -ENOMEM;
+	struct sd_member *m = calloc(1, sizeof *m);
+	if (m == NULL)
+		return -ENOMEM;
+	m->fd = fd;
+	m->gen = s->gen = (s->gen + 1) & 0x7fffffff;
+	m->events = ev->events;
+	m->data = ev->data.u64;
+	m->set = s;
+	long r = kernel_ctl(s, EPOLL_CTL_ADD, fd, ev->events, tag(m));
+	if (r < 0) {
+		free(m);
+		return r;
+	}
+	struct sd_member *old = s->by_fd[fd];
+	if (old) /* its descriptor was closed without our seeing it */
+		unlink_member(old);
+	s->by_fd[fd] = m;
+	if (c && sd_peek(&c->state) != SD_ST_KERNEL && make_waking(s)) {
+		m->conn = c;
+		m->conn_next = c->members;
+		c->members = m;
+		if (sd_attached(c))
+			take_over(m);
+	}
+	return 0;
+}
+
+int sd_set_ctl(struct sd_set *s, int op, int fd, struct epoll_event *ev)
+{
+	struct sd_conn *c = sd_conn_of(fd);
+	int r;
+	if (op == EPOLL_CTL_ADD && ev && c && (ev->events & EPOLLEXCLUSIVE))
+		sd_conn_keep(c, fd, SD_STATUS_MEMBERS); /* such a registration cannot be modified */
+	sd_mutex_lock(&sd_promote_mutex);
+	sd_mutex_lock(&s->mutex);
+	struct sd_member *m = member_of(s, fd);
+	if (op == EPOLL_CTL_ADD && ev) {
+		r = add(s, fd, ev);
+	} else if (m == NULL) {
+		r = sd_sys(SYS_epoll_ctl, s->fd, op, fd, ev);
+	} else if (op == EPOLL_CTL_DEL) {
+		r = kernel_ctl(s, op, fd, 0, 0);
+		unlink_member(m);
+	} else if (op == EPOLL_CTL_MOD && ev) {
+		r = kernel_ctl(s, op, fd, m->ours ? OURS_EVENTS : ev->events, tag(m));
+		if (r == 0) {
+			m->events = ev->events;
+			m->data = ev->data.u64;
+			m->disabled = 0;
+			if (m->ours) {
+				sd_member_heat(m);
+				wake_sleepers(s);
+			}
+		}
+	} else {
+		r = sd_sys(SYS_epoll_ctl, s->fd, op, fd, ev);
+	}
+	sd_mutex_unlock(&s->mutex);
+	sd_mutex_unlock(&sd_promote_mutex);
+	return r;
+}
+
+/* Under sd_promote_mutex. */
+void sd_members_attach(struct sd_conn *c)
+{
+	for (struct sd_member *m = c->members; m; m = m->conn_next) {
+		sd_mutex_lock(&m->set->mutex);
+		take_over(m);
+		sd_mutex_unlock(&m->set->mutex);
+	}
+}
+
+/* While a duplicate is open, Linux keeps a registration under the closed number; so do we: this is
+ * called at the last close only. */
+void sd_members_closed(struct sd_conn *c)
+{
+	if (sd_peek(&c->members) == NULL)
+		return;
+	sd_mutex_lock(&sd_promote_mutex);
+	for (struct sd_member *m = c->members, *next; m; m = next) {
+		struct sd_set *s = m->set;
+		next = m->conn_next;
+		sd_mutex_lock(&s->mutex);
+		unlink_member(m);
+		sd_mutex_unlock(&s->mutex);
+	}
+	sd_mutex_unlock(&sd_promote_mutex);
+}
+
+/* A send found the ring full: the program will wait for EPOLLOUT. */
+void sd_members_want_out(struct sd_conn *c)
+{
+	if (sd_peek(&c->members) == NULL)
+		return;
+	sd_mutex_lock(&sd_promote_mutex);
+	for (struct sd_member *m = c->members; m; m = m->conn_next) {
+		struct sd_set *s = m->set;
+		if (!(m->events & EPOLLOUT) || !m->ours || s->owner != sd_g.pid)
+			continue;
+		sd_mutex_lock(&s->mutex);
+		m->tx_armed = 1;
+		if (m->bit >= SD_MEMBERS_PER_BELL ||
+		    !sd_watch_arm(&sd_out(c)->tx_watch, s->waker.bell, m->bit))
+			s->lame = 1;
+		if (sd_tx_writable(&c->tx)) {
+			sd_member_heat(m);
+			wake_sleepers(s);
+		}
+		sd_mutex_unlock(&s->mutex);
+	}
+	sd_mutex_unlock(&sd_promote_mutex);
+}
+
+void sd_set_closed(struct sd_set *s)
+{
+	sd_mutex_lock(&sd_promote_mutex);
+	sd_mutex_lock(&s->mutex);
+	for (uint32_t i = 0; i < s->fds; i++)
+		if (s->by_fd[i])
+			unlink_member(s->by_fd[i]);
+	sd_mutex_unlock(&s->mutex);
+	sd_mutex_unlock(&sd_promote_mutex);
+	if (s->owner == sd_g.pid && s->waker.fd >= 0)
+		sd_waker_fini(&s->waker);
+	free(s->by_fd);
+	free(s->by_bit);
+	s->by_fd = s->by_bit = NULL;
+	s->fds = s->bits = 0;
+	/* A thread may still be inside epoll_wait: then the small record is left to it. */
+	if (sd_or(&s->users, SD_CLOSED) == 0)
+		free(s);
+}

@@ -1,0 +1,226 @@
+/* Waiting on an epoll set. Time for each event is O(ready): what is marked in the set's bell, and
+ * what was ready at the last call. */
+#include <sched.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "epoll.h"
+
+#define SPIN_NS 20000
+#define SETTLE_NS 1000000
+
+static void marked(void *arg, unsigned bit)
+{
+	struct sd_set *s = arg;
+	struct sd_member *m = bit < s->bits ? s->by_bit[bit] : NULL;
+	if (m == NULL)
+		return;
+	sd_member_heat(m);
+	if (!m->recent) {
+		m->recent = 1;
+		m->recent_next = s->recent;
+		s->recent = m;
+	}
+}
+
+static uint32_t mask_of(struct sd_member *m)
+{
+	return (uint16_t)sd_conn_mask(m->conn, m->fd) & (m->events | EPOLLERR | EPOLLHUP);
+}
+
+/* Not writable and asked for: have the reader tell us. Returns EPOLLOUT if it became so meanwhile. */
+static uint32_t want_out(struct sd_set *s, struct sd_member *m, uint32_t mask)
+{
+	struct sd_conn *c = m->conn;
+	if (mask & EPOLLOUT) {
+		if (m->tx_armed && m->bit < SD_MEMBERS_PER_BELL)
+			sd_watch_disarm(&sd_out(c)->tx_watch, s->waker.bell, m->bit);
+		m->tx_armed = 0;
+		return 0;
+	}
+	if (!(m->events & EPOLLOUT) || m->tx_armed || sd_tx_gen(sd_out(c)) == 0)
+		return 0;
+	m->tx_armed = 1;
+	if (m->bit >= SD_MEMBERS_PER_BELL || !sd_watch_arm(&sd_out(c)->tx_watch, s->waker.bell, m->bit))
+		s->lame = 1;
+	return mask_of(m) & EPOLLOUT;
+}
+
+/* Evaluates each hot member once. */
+static int collect(struct sd_set *s, struct epoll_event *ev, int max)
+{
+	int n = 0;
+	if (s->bell && sd_bell_pending(s->bell))
+		sd_bell_harvest(s->bell, s->waker.bell, marked, s);
+	struct sd_member *last = s->hot_tail;
+	for (struct sd_member *m = s->hot_head; m && n < max;) {
+		struct sd_member *next = m == last ? NULL : m->hot_next;
+		sd_member_cool(m);
+		uint32_t mask = m->disabled ? 0 : mask_of(m);
+		if (!m->disabled)
+			mask |= want_out(s, m, mask);
+		if (mask) {
+			s->peer_cpu = sd_peek(&sd_in(m->conn)->tx.cpu);
+			ev[n].events = mask;
+			ev[n++].data.u64 = m->data;
+			if (m->events & EPOLLONESHOT)
+				m->disabled = 1;
+			else if (!(m->events & EPOLLET))
+				sd_member_heat(m);
+		}
+		m = next;
+	}
+	return n;
+}
+
+/* Kernel events: of anchors they only make the member hot; of the rest they are the program's.
+ * Works in place: ev receives at most as many as k holds. */
+static int translate(struct sd_set *s, const struct epoll_event *k, int n, struct epoll_event *ev)
+{
+	int out = 0;
+	for (int i = 0; i < n; i++) {
+		struct epoll_event e = k[i];
+		if (e.data.u64 == SD_WAKER_DATA) {
+			sd_waker_drain(&s->waker);
+			continue;
+		}
+		uint32_t fd = e.data.u64;
+		struct sd_member *m = fd < s->fds ? s->by_fd[fd] : NULL;
+		if (m == NULL || m->gen != e.data.u64 >> 32)
+			continue;
+		if (m->ours) {
+			m->conn->kev |= e.events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR);
+			sd_member_heat(m);
+			continue;
+		}
+		if (m->events & EPOLLONESHOT)
+			m->disabled = 1;
+		ev[out].events = e.events;
+		ev[out++].data.u64 = m->data;
+	}
+	return out;
+}
+
+static long kernel_wait(struct sd_set *s, struct epoll_event *ev, int max, int64_t ns, const void *mask)
+{
+	struct timespec t = {ns / 1000000000, ns % 1000000000};
+	long r = sd_sys(SYS_epoll_pwait2, s->fd, ev, max, ns == INT64_MAX ? NULL : &t, mask, 8);
+	if (r != -ENOSYS)
+		return r;
+	int ms = ns == INT64_MAX ? -1 : ns / 1000000 < 1 << 30 ? (int)((ns + 999999) / 1000000) : 1 << 30;
+	return sd_sys(SYS_epoll_pwait, s->fd, ev, max, ms, mask, 8);
+}
+
+static void spin(struct sd_set *s, int64_t deadline)
+{
+	int yield = sd_g.cores == 1 || s->peer_cpu == (uint32_t)sched_getcpu() + 1;
+	int64_t start = sd_now_ns();
+	int64_t until = start + (s->spin_miss < 4 || s->spin_miss % 16 == 0 ? SPIN_NS : SPIN_NS / 10);
+	if (until > deadline)
+		until = deadline;
+	for (int i = 0; !yield || i < 8; i++) {
+		if (sd_bell_pending(s->bell)) {
+			s->spin_miss = 0;
+			return;
+		}
+		if (yield)
+			sd_sys(SYS_sched_yield);
+		else
+			for (int j = 0; j < 8 && !sd_bell_pending(s->bell); j++)
+				sd_pause();
+		if (sd_now_ns() >= until)
+			break;
+	}
+	s->spin_miss++;
+}
+
+static void relook(struct sd_set *s)
+{
+	for (struct sd_member *m = s->recent; m; m = m->recent_next) {
+		m->recent = 0;
+		sd_member_heat(m);
+	}
+	s->recent = NULL;
+	if (s->lame)
+		for (uint32_t i = 0; i < s->fds; i++)
+			if (s->by_fd[i] && s->by_fd[i]->ours)
+				sd_member_heat(s->by_fd[i]);
+}
+
+/* Sleeps in the kernel on everything; returns translated events, 0, or -errno. */
+static int park(struct sd_set *s, struct epoll_event *ev, int max, int64_t deadline, const void *mask)
+{
+	struct sd_bell *b = s->bell;
+	sd_add(&s->waker.waiting, 1);
+	if (b)
+		sd_add(&b->parked, 1);
+	int64_t ns = 0;
+	sd_mutex_lock(&s->mutex);
+	int settle = s->recent != NULL || s->lame;
+	int wake = s->hot_head != NULL || (b == NULL && s->bell != NULL) || (b && sd_bell_pending(b));
+	sd_mutex_unlock(&s->mutex);
+	if (!wake) {
+		int64_t now = sd_now_ns();
+		ns = deadline == INT64_MAX ? INT64_MAX : deadline > now ? deadline - now : 0;
+		if (settle && ns > SETTLE_NS)
+			ns = SETTLE_NS;
+		if (s->ours)
+			sd_count(SD_COUNT_PARK);
+	}
+	long r = kernel_wait(s, ev, max, ns, mask);
+	if (b)
+		sd_add(&b->parked, -1);
+	sd_add(&s->waker.waiting, -1);
+	sd_mutex_lock(&s->mutex);
+	if (r > 0)
+		r = translate(s, ev, r, ev);
+	else if (r == 0 && settle && ns == SETTLE_NS)
+		relook(s);
+	sd_mutex_unlock(&s->mutex);
+	return r;
+}
+
+static int wait_for_events(struct sd_set *s, struct epoll_event *ev, int max, int64_t deadline, const void *mask)
+{
+	for (;;) {
+		sd_mutex_lock(&s->mutex);
+		int n = collect(s, ev, max);
+		/* The kernel's members must not starve behind ours: they are asked at every fourth call. */
+		int ask = n < max && (n == 0 ? deadline == 0 : ++s->skips % 4 == 0);
+		sd_mutex_unlock(&s->mutex);
+		if (ask) {
+			long r = kernel_wait(s, ev + n, max - n, 0, NULL);
+			sd_mutex_lock(&s->mutex);
+			if (r > 0)
+				n += translate(s, ev + n, r, ev + n);
+			if (n == 0)
+				n = collect(s, ev, max);
+			sd_mutex_unlock(&s->mutex);
+		}
+		if (n > 0 || deadline == 0)
+			return n;
+		if (s->bell && s->ours)
+			spin(s, deadline);
+		if (s->bell && sd_bell_pending(s->bell))
+			continue;
+		int r = park(s, ev, max, deadline, mask);
+		if (r != 0)
+			return r;
+		if (sd_load(&s->users) & SD_CLOSED)
+			return -EBADF;
+		if (sd_now_ns() >= deadline)
+			deadline = 0; /* one last look */
+	}
+}
+
+int sd_set_wait(struct sd_set *s, struct epoll_event *ev, int max, int64_t deadline, const void *mask)
+{
+	if (max <= 0)
+		return -EINVAL;
+	sd_add(&s->users, 1);
+	sd_mon_mail();
+	int r = wait_for_events(s, ev, max, deadline, mask);
+	if (sd_add(&s->users, -1) == SD_CLOSED)
+		free(s);
+	return r;
+}

@@ -1,0 +1,44 @@
+/* fork: the anchor is inherited by the kernel, the arena and the bell page by their mapping, the
+ * table by copying. What is not promoted yet stays on the kernel in both, for good. */
+#include "real.h"
+
+/* Under sd_promote_mutex, so that nothing is attached or promoted meanwhile. */
+static void before_fork(void)
+{
+	for (int fd = 0; fd < sd_peek(&sd_fd_top); fd++) {
+		struct sd_conn *c = sd_conn_of(fd);
+		if (c == NULL)
+			continue;
+		uint32_t st = sd_peek(&c->state);
+		if (st == SD_ST_ATTACHED) {
+			sd_store(&sd_in(c)->rx_lock.mode, 1);
+			sd_store(&sd_out(c)->tx_lock.mode, 1);
+		} else if (st != SD_ST_KERNEL) {
+			sd_store(&c->state, SD_ST_KERNEL);
+			sd_count(SD_COUNT_FORKED);
+		}
+	}
+}
+
+static void in_child(void)
+{
+	sd_g.pid = sd_sys(SYS_getpid);
+	sd_mon_fork_child();
+	sd_waker_fork_child();
+	sd_promote_mutex = 0;
+}
+
+SD_EXPORT pid_t fork(void)
+{
+	struct sd_real *real = sd_real();
+	if (!sd_g.on || sd_foreign())
+		return real->fork();
+	sd_mutex_lock(&sd_promote_mutex);
+	before_fork();
+	pid_t pid = real->fork();
+	if (pid == 0)
+		in_child();
+	else
+		sd_mutex_unlock(&sd_promote_mutex);
+	return pid;
+}

@@ -1,0 +1,209 @@
+/* The calls that make, name and close descriptors. */
+#include <fcntl.h>
+#include <linux/close_range.h>
+#include <linux/sockios.h>
+#include <stdarg.h>
+#include <sys/ioctl.h>
+
+#include "real.h"
+
+SD_EXPORT int connect(int fd, const struct sockaddr *a, socklen_t len)
+{
+	int r = sd_real()->connect(fd, a, len), e = errno;
+	if (a && len >= sizeof a->sa_family && (a->sa_family == AF_INET || a->sa_family == AF_INET6) &&
+	    (r == 0 || e == EINPROGRESS) && sd_conn_of(fd) == NULL && !sd_foreign())
+		sd_track(fd, 0);
+	errno = e;
+	return r;
+}
+
+static int accepted(int fd, const struct sockaddr *a)
+{
+	if (fd >= 0 && !(a && a->sa_family == AF_UNIX)) {
+		int e = errno;
+		if (!sd_foreign())
+			sd_track(fd, 1);
+		errno = e;
+	}
+	return fd;
+}
+
+SD_EXPORT int accept(int fd, struct sockaddr *a, socklen_t *len)
+{
+	return accepted(sd_real()->accept(fd, a, len), a);
+}
+
+SD_EXPORT int accept4(int fd, struct sockaddr *a, socklen_t *len, int flags)
+{
+	return accepted(sd_real()->accept4(fd, a, len, flags), a);
+}
+
+SD_EXPORT int close(int fd)
+{
+	struct sd_ent *e = sd_ent_of(fd);
+	struct sd_real *real = sd_real();
+	if (e == NULL || sd_foreign())
+		return real->close(fd);
+	if (e->kind == SD_HIDDEN_FD)
+		return sd_ret(-EBADF);
+	if (e->kind == SD_CONN)
+		sd_conn_closing((struct sd_conn *)e, fd);
+	/* Table first, then kernel; the monitor hears of it after the kernel has. */
+	struct sd_conn *c = sd_detach(fd);
+	int r = real->close(fd), err = errno;
+	if (c)
+		sd_release(c);
+	errno = err;
+	return r;
+}
+
+/* Closes what the table knows in [first, last], one by one; hidden descriptors stay. The rest goes
+ * in ranges between the hidden ones. */
+static int close_span(unsigned first, unsigned last, int flags)
+{
+	unsigned from = first, top = sd_peek(&sd_fd_top);
+	int r = 0;
+	for (unsigned fd = first; fd < top && fd <= last; fd++) {
+		struct sd_ent *e = sd_ent_of(fd);
+		if (e == NULL)
+			continue;
+		if (e->kind != SD_HIDDEN_FD) {
+			if (!(flags & CLOSE_RANGE_CLOEXEC))
+				close(fd);
+			continue;
+		}
+		if (from < fd)
+			r |= sd_real()->close_range(from, fd - 1, flags);
+		from = fd + 1;
+	}
+	if (from <= last)
+		r |= sd_real()->close_range(from, last, flags);
+	return r;
+}
+
+SD_EXPORT int close_range(unsigned first, unsigned last, int flags)
+{
+	if (sd_real()->close_range == NULL)
+		return sd_ret(-ENOSYS);
+	if (first > last || (flags & ~CLOSE_RANGE_CLOEXEC) || sd_foreign())
+		return sd_real()->close_range(first, last, flags);
+	return close_span(first, last, flags);
+}
+
+SD_EXPORT void closefrom(int low)
+{
+	if (sd_foreign())
+		sd_real()->closefrom(low);
+	else
+		close_span(low < 0 ? 0 : low, ~0u, 0);
+}
+
+static int duplicated(int from, int to)
+{
+	if (to >= 0 && (sd_ent_of(from) || sd_ent_of(to)) && !sd_foreign()) {
+		int e = errno;
+		sd_alias(from, to);
+		errno = e;
+	}
+	return to;
+}
+
+SD_EXPORT int dup(int fd)
+{
+	if (sd_is_hidden(fd))
+		return sd_ret(-EBADF);
+	return duplicated(fd, sd_real()->dup(fd));
+}
+
+/* The program asks for a number: whatever we keep there gives way, and what it named is closed. */
+static int free_number(int from, int to)
+{
+	if (sd_is_hidden(from))
+		return -EBADF;
+	if (from == to || sd_ent_of(to) == NULL || sd_foreign() || sd_sys(SYS_fcntl, from, F_GETFD) < 0)
+		return 0;
+	if (sd_is_hidden(to))
+		return sd_move_hidden(to);
+	struct sd_conn *c = sd_conn_of(to);
+	if (c)
+		sd_conn_closing(c, to);
+	sd_evict(to);
+	return 0;
+}
+
+SD_EXPORT int dup2(int from, int to)
+{
+	int r = free_number(from, to);
+	return r < 0 ? (int)sd_ret(r) : duplicated(from, sd_real()->dup2(from, to));
+}
+
+SD_EXPORT int dup3(int from, int to, int flags)
+{
+	int r = free_number(from, to);
+	return r < 0 ? (int)sd_ret(r) : duplicated(from, sd_real()->dup3(from, to, flags));
+}
+
+static int fcntl_common(int fd, int cmd, void *arg, int (*real)(int, int, void *))
+{
+	if (sd_is_hidden(fd))
+		return sd_ret(-EBADF);
+	int r = real(fd, cmd, arg);
+	if (cmd == F_DUPFD || cmd == F_DUPFD_CLOEXEC)
+		return duplicated(fd, r);
+	struct sd_conn *c = sd_live(fd);
+	if (c && r == 0 && cmd == F_SETFL && ((long)arg & O_ASYNC)) {
+		if (sd_attached(c))
+			sd_count(SD_COUNT_UNHOOKED);
+		sd_conn_keep(c, fd, SD_STATUS_OPTION);
+	}
+	return r;
+}
+
+SD_EXPORT int fcntl(int fd, int cmd, ...)
+{
+	va_list ap;
+	va_start(ap, cmd);
+	void *arg = va_arg(ap, void *);
+	va_end(ap);
+	return fcntl_common(fd, cmd, arg, sd_real()->fcntl);
+}
+
+SD_EXPORT int fcntl64(int fd, int cmd, ...)
+{
+	va_list ap;
+	va_start(ap, cmd);
+	void *arg = va_arg(ap, void *);
+	va_end(ap);
+	return fcntl_common(fd, cmd, arg, sd_real()->fcntl64 ? sd_real()->fcntl64 : sd_real()->fcntl);
+}
+
+SD_EXPORT int ioctl(int fd, unsigned long request, ...)
+{
+	va_list ap;
+	va_start(ap, request);
+	void *arg = va_arg(ap, void *);
+	va_end(ap);
+	struct sd_conn *c = sd_live(fd);
+	int r = sd_real()->ioctl(fd, request, arg);
+	if (!c || r < 0)
+		return r;
+	if (request == FIOASYNC && *(int *)arg)
+		sd_conn_keep(c, fd, SD_STATUS_OPTION);
+	if (request == FIONREAD && sd_attached(c) && sd_tx_gen(sd_in(c)) != 0) {
+		uint64_t more = sd_rx_unread(&c->rx);
+		*(int *)arg += more < 1 << 30 ? (int)more : 1 << 30;
+	}
+	return r;
+}
+
+/* stdio reads and writes inside libc, where we do not see it. */
+SD_EXPORT FILE *fdopen(int fd, const char *mode)
+{
+	struct sd_conn *c = sd_live(fd);
+	if (c) {
+		if (sd_attached(c))
+			sd_count(SD_COUNT_UNHOOKED);
+		sd_conn_keep(c, fd, SD_STATUS_STDIO);
+	}
+	return sd_real()->fdopen(fd, mode);
+}

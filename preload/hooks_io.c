@@ -1,0 +1,292 @@
+/* The calls that move bytes. */
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "real.h"
+
+SD_EXPORT ssize_t read(int fd, void *b, size_t n)
+{
+	struct sd_conn *c = sd_live(fd);
+	if (!c)
+		return sd_real()->read(fd, b, n);
+	struct iovec v = {b, n};
+	return sd_ret(sd_recv(c, fd, &v, 1, 0, NULL));
+}
+
+SD_EXPORT ssize_t recv(int fd, void *b, size_t n, int flags)
+{
+	struct sd_conn *c = sd_live(fd);
+	if (!c)
+		return sd_real()->recv(fd, b, n, flags);
+	struct iovec v = {b, n};
+	return sd_ret(sd_recv(c, fd, &v, 1, flags, NULL));
+}
+
+SD_EXPORT ssize_t recvfrom(int fd, void *b, size_t n, int flags, struct sockaddr *a, socklen_t *len)
+{
+	struct sd_conn *c = sd_live(fd);
+	if (!c)
+		return sd_real()->recvfrom(fd, b, n, flags, a, len);
+	struct iovec v = {b, n};
+	ssize_t r = sd_recv(c, fd, &v, 1, flags, NULL);
+	if (r >= 0 && a && len)
+		*len = 0; /* tcp(7): a stream has no source address to report */
+	return sd_ret(r);
+}
+
+void __chk_fail(void) __attribute__((noreturn));
+
+SD_EXPORT ssize_t __read_chk(int fd, void *b, size_t n, size_t room)
+{
+	if (n > room)
+		__chk_fail();
+	return read(fd, b, n);
+}
+
+SD_EXPORT ssize_t __recv_chk(int fd, void *b, size_t n, size_t room, int flags)
+{
+	if (n > room)
+		__chk_fail();
+	return recv(fd, b, n, flags);
+}
+
+SD_EXPORT ssize_t __recvfrom_chk(int fd, void *b, size_t n, size_t room, int flags, struct sockaddr *a,
+				 socklen_t *len)
+{
+	if (n > room)
+		__chk_fail();
+	return recvfrom(fd, b, n, flags, a, len);
+}
+
+SD_EXPORT ssize_t readv(int fd, const struct iovec *v, int n)
+{
+	struct sd_conn *c = sd_live(fd);
+	if (!c || n < 0 || n > 1024)
+		return sd_real()->readv(fd, v, n);
+	return sd_ret(sd_recv(c, fd, v, n, 0, NULL));
+}
+
+SD_EXPORT ssize_t recvmsg(int fd, struct msghdr *m, int flags)
+{
+	struct sd_conn *c = sd_live(fd);
+	if (!c || m->msg_iovlen > 1024)
+		return sd_real()->recvmsg(fd, m, flags);
+	return sd_ret(sd_recv(c, fd, m->msg_iov, m->msg_iovlen, flags, m));
+}
+
+SD_EXPORT int recvmmsg(int fd, struct mmsghdr *v, unsigned n, int flags, struct timespec *timeout)
+{
+	struct sd_conn *c = sd_live(fd);
+	if (!c)
+		return sd_real()->recvmmsg(fd, v, n, flags, timeout);
+	int64_t until = timeout ? sd_now_ns() + timeout->tv_sec * 1000000000ll + timeout->tv_nsec : INT64_MAX;
+	unsigned i = 0;
+	for (; i < n && i < 1024; i++) {
+		struct msghdr *m = &v[i].msg_hdr;
+		int f = flags & ~MSG_WAITFORONE;
+		if (i > 0 && (flags & MSG_WAITFORONE))
+			f |= MSG_DONTWAIT;
+		ssize_t r = sd_recv(c, fd, m->msg_iov, m->msg_iovlen, f, m);
+		if (r < 0)
+			return i ? (int)i : (int)sd_ret(r);
+		v[i].msg_len = r;
+		if (r == 0 || sd_now_ns() >= until)
+			return i + 1;
+	}
+	return i;
+}
+
+/* Linux raises SIGPIPE for write as for send; -EPIPE without MSG_NOSIGNAL is handled in sd_send. */
+SD_EXPORT ssize_t write(int fd, const void *b, size_t n)
+{
+	struct sd_conn *c = sd_live(fd);
+	if (!c)
+		return sd_real()->write(fd, b, n);
+	struct iovec v = {(void *)b, n};
+	return sd_ret(sd_send(c, fd, &v, 1, 0, NULL));
+}
+
+SD_EXPORT ssize_t send(int fd, const void *b, size_t n, int flags)
+{
+	struct sd_conn *c = sd_live(fd);
+	if (!c)
+		return sd_real()->send(fd, b, n, flags);
+	struct iovec v = {(void *)b, n};
+	return sd_ret(sd_send(c, fd, &v, 1, flags, NULL));
+}
+
+SD_EXPORT ssize_t sendto(int fd, const void *b, size_t n, int flags, const struct sockaddr *a, socklen_t len)
+{
+	struct sd_conn *c = sd_live(fd);
+	if (!c)
+		return sd_real()->sendto(fd, b, n, flags, a, len);
+	struct iovec v = {(void *)b, n};
+	struct msghdr m = {.msg_name = (void *)a, .msg_namelen = a ? len : 0};
+	return sd_ret(sd_send(c, fd, &v, 1, flags, &m));
+}
+
+SD_EXPORT ssize_t writev(int fd, const struct iovec *v, int n)
+{
+	struct sd_conn *c = sd_live(fd);
+	if (!c || n < 0 || n > 1024)
+		return sd_real()->writev(fd, v, n);
+	return sd_ret(sd_send(c, fd, v, n, 0, NULL));
+}
+
+/* A descriptor sent to another process is used where we do not see it: it must not move to a ring. */
+static void passing(const struct msghdr *m)
+{
+	for (struct cmsghdr *h = CMSG_FIRSTHDR(m); h; h = CMSG_NXTHDR((struct msghdr *)m, h)) {
+		if (h->cmsg_level != SOL_SOCKET || h->cmsg_type != SCM_RIGHTS)
+			continue;
+		for (size_t i = 0; i < (h->cmsg_len - CMSG_LEN(0)) / sizeof(int); i++) {
+			int fd;
+			memcpy(&fd, CMSG_DATA(h) + i * sizeof fd, sizeof fd);
+			struct sd_conn *c = sd_live(fd);
+			if (c && sd_attached(c))
+				sd_count(SD_COUNT_PASSED);
+			else if (c)
+				sd_conn_keep(c, fd, SD_STATUS_PASSED);
+		}
+	}
+}
+
+SD_EXPORT ssize_t sendmsg(int fd, const struct msghdr *m, int flags)
+{
+	struct sd_conn *c = sd_live(fd);
+	if (m && m->msg_controllen && sd_g.on)
+		passing(m);
+	if (!c || m->msg_iovlen > 1024)
+		return sd_real()->sendmsg(fd, m, flags);
+	return sd_ret(sd_send(c, fd, m->msg_iov, m->msg_iovlen, flags, m));
+}
+
+SD_EXPORT int sendmmsg(int fd, struct mmsghdr *v, unsigned n, int flags)
+{
+	struct sd_conn *c = sd_live(fd);
+	if (!c)
+		return sd_real()->sendmmsg(fd, v, n, flags);
+	unsigned i = 0;
+	for (; i < n && i < 1024; i++) {
+		struct msghdr *m = &v[i].msg_hdr;
+		ssize_t r = sd_send(c, fd, m->msg_iov, m->msg_iovlen, flags, m);
+		if (r < 0)
+			return i ? (int)i : (int)sd_ret(r);
+		v[i].msg_len = r;
+		if ((size_t)r < sd_iov_len(m->msg_iov, m->msg_iovlen))
+			return i + 1;
+	}
+	return i;
+}
+
+/* preadv2 and pwritev2 with offset -1 are readv and writev; any other offset is ESPIPE, which the
+ * anchor says itself. */
+static ssize_t readv2(int fd, const struct iovec *v, int n, off_t off, int flags)
+{
+	struct sd_conn *c = sd_live(fd);
+	if (!c || off != -1 || n < 0 || n > 1024 || (flags & ~RWF_NOWAIT))
+		return sd_real()->preadv2(fd, v, n, off, flags);
+	return sd_ret(sd_recv(c, fd, v, n, flags & RWF_NOWAIT ? MSG_DONTWAIT : 0, NULL));
+}
+
+static ssize_t writev2(int fd, const struct iovec *v, int n, off_t off, int flags)
+{
+	struct sd_conn *c = sd_live(fd);
+	if (!c || off != -1 || n < 0 || n > 1024 || (flags & ~RWF_NOWAIT))
+		return sd_real()->pwritev2(fd, v, n, off, flags);
+	return sd_ret(sd_send(c, fd, v, n, flags & RWF_NOWAIT ? MSG_DONTWAIT : 0, NULL));
+}
+
+SD_EXPORT ssize_t preadv2(int fd, const struct iovec *v, int n, off_t off, int f) { return readv2(fd, v, n, off, f); }
+SD_EXPORT ssize_t preadv64v2(int fd, const struct iovec *v, int n, off_t off, int f) { return readv2(fd, v, n, off, f); }
+SD_EXPORT ssize_t pwritev2(int fd, const struct iovec *v, int n, off_t off, int f) { return writev2(fd, v, n, off, f); }
+SD_EXPORT ssize_t pwritev64v2(int fd, const struct iovec *v, int n, off_t off, int f) { return writev2(fd, v, n, off, f); }
+
+SD_EXPORT int dprintf(int fd, const char *format, ...)
+{
+	va_list ap;
+	char *text;
+	va_start(ap, format);
+	int n = vasprintf(&text, format, ap);
+	va_end(ap);
+	for (int done = 0; n > 0 && done < n;) {
+		ssize_t r = write(fd, text + done, n - done);
+		if (r < 0) {
+			free(text);
+			return -1;
+		}
+		done += r;
+	}
+	if (n >= 0)
+		free(text);
+	return n;
+}
+
+/* From a file through a buffer into the ring. The file's position moves by what was sent. */
+static ssize_t send_file(struct sd_conn *c, int out, int in, off_t *off, size_t n)
+{
+	struct stat st;
+	char b[32768];
+	size_t done = 0;
+	if (sd_live(in) || sd_sys(SYS_newfstatat, in, "", &st, AT_EMPTY_PATH) < 0 ||
+	    !(S_ISREG(st.st_mode) || S_ISBLK(st.st_mode)))
+		return -EINVAL;
+	off_t at = off ? *off : sd_sys(SYS_lseek, in, 0, SEEK_CUR);
+	if (at < 0)
+		return at;
+	while (done < n) {
+		size_t k = n - done < sizeof b ? n - done : sizeof b;
+		ssize_t r = sd_sys(SYS_pread64, in, b, k, at);
+		if (r <= 0) {
+			if (r < 0 && done == 0)
+				return r;
+			break;
+		}
+		struct iovec v = {b, r};
+		ssize_t w = sd_send(c, out, &v, 1, 0, NULL);
+		if (w < 0) {
+			if (done == 0)
+				return w;
+			break;
+		}
+		done += w;
+		at += w;
+		if (w < r)
+			break;
+	}
+	if (off)
+		*off = at;
+	else
+		sd_sys(SYS_lseek, in, at, SEEK_SET);
+	return done;
+}
+
+SD_EXPORT ssize_t sendfile(int out, int in, off_t *off, size_t n)
+{
+	struct sd_conn *c = sd_live(out);
+	if (!c)
+		return sd_real()->sendfile(out, in, off, n);
+	return sd_ret(send_file(c, out, in, off, n));
+}
+
+SD_EXPORT ssize_t sendfile64(int out, int in, off_t *off, size_t n) { return sendfile(out, in, off, n); }
+
+/* EINVAL is what splice(2) says where it is not supported; programs fall back to read and write. */
+SD_EXPORT ssize_t splice(int in, off64_t *oi, int out, off64_t *oo, size_t n, unsigned flags)
+{
+	struct sd_conn *a = sd_live(in), *b = sd_live(out);
+	if (a || b) {
+		if ((a && sd_attached(a)) || (b && sd_attached(b))) {
+			sd_count(SD_COUNT_UNHOOKED);
+			return sd_ret(-EINVAL);
+		}
+		if (a)
+			sd_conn_keep(a, in, SD_STATUS_OPTION);
+		if (b)
+			sd_conn_keep(b, out, SD_STATUS_OPTION);
+	}
+	return sd_real()->splice(in, oi, out, oo, n, flags);
+}

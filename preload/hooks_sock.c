@@ -1,0 +1,70 @@
+/* Options and half-close. The anchor keeps every option; here only what changes the path. */
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+
+#include "real.h"
+
+#ifndef TCP_REPAIR
+#define TCP_REPAIR 19
+#endif
+
+/* Options whose effect a ring does not have. */
+static int not_honoured(int level, int name)
+{
+	if (level == SOL_SOCKET)
+		return name == SO_ATTACH_FILTER || name == SO_ATTACH_BPF || name == SO_TIMESTAMP ||
+		       name == SO_TIMESTAMPNS || name == SO_TIMESTAMPING || name == SO_ZEROCOPY ||
+		       name == SO_RCVLOWAT || name == SO_OOBINLINE || name == SO_MAX_PACING_RATE;
+	if (level == IPPROTO_TCP)
+		return name == TCP_ULP || name == TCP_REPAIR || name == TCP_INQ || name == TCP_ZEROCOPY_RECEIVE ||
+		       name == TCP_MD5SIG;
+	return level == IPPROTO_IP && name == IP_TRANSPARENT;
+}
+
+SD_EXPORT int setsockopt(int fd, int level, int name, const void *value, socklen_t len)
+{
+	int r = sd_real()->setsockopt(fd, level, name, value, len);
+	struct sd_conn *c = sd_live(fd);
+	if (!c || r < 0)
+		return r;
+	int on = value && len >= sizeof(int) ? *(const int *)value : 1;
+	if (level == IPPROTO_TCP && name == TCP_CORK) {
+		c->corked = on ? c->corked | 1 : c->corked & ~1;
+	} else if (on && not_honoured(level, name) && !(name == SO_RCVLOWAT && on == 1)) {
+		if (sd_attached(c))
+			sd_count(SD_COUNT_UNHOOKED);
+		sd_conn_keep(c, fd, SD_STATUS_OPTION);
+	}
+	return r;
+}
+
+SD_EXPORT int getsockopt(int fd, int level, int name, void *value, socklen_t *len)
+{
+	int r = sd_real()->getsockopt(fd, level, name, value, len);
+	struct sd_conn *c = sd_live(fd);
+	if (c && r == 0 && level == SOL_SOCKET && name == SO_ERROR && *len >= sizeof(int) && *(int *)value == 0 &&
+	    sd_attached(c)) {
+		uint32_t e = sd_peek(&c->slot->hdr.err[c->end]);
+		if (e && sd_cas(&c->slot->hdr.err[c->end], e, 0))
+			*(int *)value = e;
+	}
+	return r;
+}
+
+/* SHUT_WR ends the last ring where it stands: the stream continues on the anchor, where the kernel
+ * sends FIN and answers EPIPE itself. */
+SD_EXPORT int shutdown(int fd, int how)
+{
+	struct sd_conn *c = sd_live(fd);
+	if (c && !sd_attached(c) && how != SHUT_RD)
+		sd_conn_keep(c, fd, SD_STATUS_OK);
+	if (c && sd_attached(c)) {
+		if ((how == SHUT_WR || how == SHUT_RDWR) && sd_tx_gen(sd_out(c)) != 0)
+			sd_conn_demote_tx(c);
+		if (how == SHUT_RD || how == SHUT_RDWR) {
+			sd_store(&c->slot->hdr.rd_shut[c->end], 1);
+			sd_waker_kick_all();
+		}
+	}
+	return sd_real()->shutdown(fd, how);
+}

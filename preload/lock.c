@@ -1,0 +1,76 @@
+#include <linux/futex.h>
+#include <signal.h>
+#include <stddef.h>
+
+#include "sd.h"
+
+static long futex(uint32_t *w, int op, uint32_t v, const struct timespec *t)
+{
+	return sd_sys(SYS_futex, w, op, v, t);
+}
+
+void sd_mutex_lock(sd_mutex *m)
+{
+	if (sd_cas(m, 0, 1))
+		return;
+	for (int i = 0; i < 100; i++) {
+		sd_pause();
+		if (sd_peek(m) == 0 && sd_cas(m, 0, 1))
+			return;
+	}
+	while (sd_xchg(m, 2) != 0)
+		futex(m, FUTEX_WAIT_PRIVATE, 2, NULL);
+}
+
+void sd_mutex_unlock(sd_mutex *m)
+{
+	if (sd_xchg(m, 0) == 2)
+		futex(m, FUTEX_WAKE_PRIVATE, 1, NULL);
+}
+
+#define SLEPT 0x80000000u
+
+/* An owner that died is replaced: payload is published last, so whatever it was doing is invisible. */
+static int owner_dead(uint32_t w)
+{
+	uint32_t pid = w & ~SLEPT;
+	return pid != 0 && sd_sys(SYS_kill, pid, 0) == -ESRCH;
+}
+
+void sd_lock(struct sd_lock_line *l)
+{
+	uint32_t me = sd_g.pid;
+	if (sd_cas(&l->word, 0, me))
+		return;
+	for (int i = 0; i < 200; i++) {
+		sd_pause();
+		if (sd_peek(&l->word) == 0 && sd_cas(&l->word, 0, me))
+			return;
+	}
+	for (;;) {
+		uint32_t w = sd_load(&l->word);
+		if (w == 0) {
+			/* Others may sleep: whoever got here through sleeping keeps the bit. */
+			if (sd_cas(&l->word, 0, me | SLEPT))
+				return;
+			continue;
+		}
+		if (owner_dead(w)) {
+			if (sd_cas(&l->word, w, me | SLEPT)) {
+				sd_count(SD_COUNT_LOCK_BROKEN);
+				return;
+			}
+			continue;
+		}
+		if (!(w & SLEPT) && !sd_cas(&l->word, w, w | SLEPT))
+			continue;
+		struct timespec ms = {0, 1000000};
+		futex(&l->word, FUTEX_WAIT, w | SLEPT, &ms);
+	}
+}
+
+void sd_unlock(struct sd_lock_line *l)
+{
+	if (sd_xchg(&l->word, 0) & SLEPT)
+		futex(&l->word, FUTEX_WAKE, 1, NULL);
+}

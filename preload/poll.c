@@ -1,0 +1,223 @@
+/* poll over connections on rings and everything else, in one sleep. */
+#include <sched.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "sd.h"
+
+#define SPIN_NS 20000
+#define SETTLE_NS 1000000
+
+static __thread unsigned misses;
+
+int sd_poll_concerned(const struct pollfd *fds, nfds_t n)
+{
+	for (nfds_t i = 0; i < n; i++) {
+		struct sd_conn *c = sd_conn_of(fds[i].fd);
+		if (c && sd_peek(&c->state) != SD_ST_KERNEL)
+			return 1;
+	}
+	return 0;
+}
+
+static struct sd_conn *attached(int fd)
+{
+	struct sd_conn *c = sd_conn_of(fd);
+	return c && sd_attached(c) ? c : NULL;
+}
+
+static int both_on_rings(struct sd_conn *c)
+{
+	struct sd_direction *in = sd_in(c), *out = sd_out(c);
+	uint32_t ig = sd_tx_gen(in), og = sd_tx_gen(out);
+	return ig && og && sd_peek(&in->rx.rgen) && sd_class_of(in, ig) != SD_CLASS_TCP &&
+	       sd_class_of(out, og) != SD_CLASS_TCP;
+}
+
+/* Fills revents of what is on rings; returns how many are ready. *kernel: others need the kernel. */
+static int look(struct pollfd *fds, nfds_t n, int *kernel)
+{
+	int ready = 0;
+	*kernel = 0;
+	for (nfds_t i = 0; i < n; i++) {
+		struct sd_conn *c = attached(fds[i].fd);
+		fds[i].revents = 0;
+		if (c)
+			fds[i].revents = sd_conn_mask(c, fds[i].fd) & (fds[i].events | POLLERR | POLLHUP);
+		if (fds[i].fd >= 0 && (c == NULL || !both_on_rings(c)))
+			*kernel = 1;
+		ready += fds[i].revents != 0;
+	}
+	return ready;
+}
+
+/* What to ask the kernel: of a ring connection's anchor only what it alone knows, once. */
+static void ask(struct pollfd *k, const struct pollfd *fds, nfds_t n)
+{
+	for (nfds_t i = 0; i < n; i++) {
+		struct sd_conn *c = attached(fds[i].fd);
+		k[i] = fds[i];
+		k[i].revents = 0;
+		if (c == NULL)
+			continue;
+		uint32_t og = sd_tx_gen(sd_out(c));
+		int tx_tcp = og == 0 || sd_class_of(sd_out(c), og) == SD_CLASS_TCP;
+		k[i].events = tx_tcp ? fds[i].events & POLLOUT : 0;
+		if (!(c->kev & POLLRDHUP))
+			k[i].events |= fds[i].events & POLLIN ? POLLIN | POLLRDHUP : fds[i].events & POLLRDHUP;
+		if (c->kev & (POLLHUP | POLLERR))
+			k[i].fd = -1; /* it would wake us for ever */
+	}
+}
+
+/* Adds the kernel's answers; returns how many descriptors are ready. */
+static int merge(struct pollfd *fds, const struct pollfd *k, nfds_t n)
+{
+	int ready = 0;
+	for (nfds_t i = 0; i < n; i++) {
+		struct sd_conn *c = attached(fds[i].fd);
+		if (c == NULL) {
+			fds[i].revents = k[i].revents;
+		} else {
+			c->kev |= k[i].revents & (POLLRDHUP | POLLHUP | POLLERR);
+			fds[i].revents = sd_conn_mask(c, fds[i].fd) & (fds[i].events | POLLERR | POLLHUP);
+		}
+		ready += fds[i].revents != 0;
+	}
+	return ready;
+}
+
+static long kernel_poll(struct pollfd *k, nfds_t n, int64_t ns, const void *mask)
+{
+	struct timespec t = {ns / 1000000000, ns % 1000000000};
+	return sd_sys(SYS_ppoll, k, n, ns == INT64_MAX ? NULL : &t, mask, 8);
+}
+
+static int spin(struct pollfd *fds, nfds_t n)
+{
+	int kernel, yield = sd_g.cores == 1, worth = 0;
+	for (nfds_t i = 0; i < n && i < 16; i++) {
+		struct sd_conn *c = attached(fds[i].fd);
+		if (c && both_on_rings(c)) {
+			worth = 1;
+			if (sd_peek(&sd_in(c)->tx.cpu) == (uint32_t)sched_getcpu() + 1)
+				yield = 1;
+		}
+	}
+	if (!worth || n > 16)
+		return 0;
+	int64_t start = sd_now_ns(), budget = misses < 4 || misses % 16 == 0 ? SPIN_NS : SPIN_NS / 10;
+	for (int i = 0; sd_now_ns() - start < budget && (!yield || i < 8); i++) {
+		if (yield)
+			sd_sys(SYS_sched_yield);
+		else
+			sd_pause();
+		int ready = look(fds, n, &kernel);
+		if (ready) {
+			misses = 0;
+			return ready;
+		}
+	}
+	misses++;
+	return 0;
+}
+
+static int arm(struct pollfd *fds, nfds_t n, int bell, int on)
+{
+	int all = 1;
+	for (nfds_t i = 0; i < n; i++) {
+		struct sd_conn *c = attached(fds[i].fd);
+		if (c == NULL)
+			continue;
+		unsigned member = i % SD_MEMBERS_PER_BELL;
+		struct sd_watch_line *rx = &sd_in(c)->rx_watch, *tx = &sd_out(c)->tx_watch;
+		if (!on) {
+			sd_watch_disarm(rx, bell, member);
+			sd_watch_disarm(tx, bell, member);
+			continue;
+		}
+		if (fds[i].events & (POLLIN | POLLRDNORM))
+			all &= sd_watch_arm(rx, bell, member);
+		if (fds[i].events & (POLLOUT | POLLWRNORM))
+			all &= sd_watch_arm(tx, bell, member);
+	}
+	return all;
+}
+
+static void ignore(void *arg, unsigned member)
+{
+	(void)arg;
+	(void)member;
+}
+
+static int park(struct pollfd *fds, struct pollfd *k, nfds_t n, int64_t deadline, const void *mask)
+{
+	struct sd_waker *w = sd_waker_of_thread();
+	struct sd_bell *b = w ? sd_waker_bell(w) : NULL;
+	int armed = 0, kernel, result = 0;
+	if (b) {
+		armed = arm(fds, n, w->bell, 1);
+		sd_add(&b->parked, 1);
+		sd_bell_harvest(b, w->bell, ignore, NULL);
+	}
+	if (w)
+		sd_add(&w->waiting, 1);
+	int64_t settled = sd_now_ns() + SETTLE_NS;
+	while ((result = look(fds, n, &kernel)) == 0) {
+		int64_t now = sd_now_ns(), until = deadline;
+		int any = 0;
+		for (nfds_t i = 0; i < n && !any; i++)
+			any = attached(fds[i].fd) != NULL;
+		if (any && (now < settled || !armed) && until > now + SETTLE_NS)
+			until = now + SETTLE_NS;
+		ask(k, fds, n);
+		k[n] = (struct pollfd){w ? w->fd : -1, POLLIN, 0};
+		sd_count(SD_COUNT_PARK);
+		long r = kernel_poll(k, n + 1, until == INT64_MAX ? INT64_MAX : until > now ? until - now : 0, mask);
+		if (r < 0) {
+			result = r;
+			break;
+		}
+		int kicked = r > 0 && k[n].revents;
+		if (kicked)
+			sd_waker_drain(w);
+		if ((result = merge(fds, k, n)) != 0 || sd_now_ns() >= deadline)
+			break;
+		if (kicked)
+			break; /* a connection may have been attached: arm it too */
+	}
+	if (w)
+		sd_add(&w->waiting, -1);
+	if (b) {
+		sd_add(&b->parked, -1);
+		arm(fds, n, w->bell, 0);
+	}
+	return result;
+}
+
+int sd_poll(struct pollfd *fds, nfds_t n, int64_t deadline, const void *mask)
+{
+	struct pollfd few[64], *k = few;
+	int kernel, r;
+	sd_mon_mail();
+	if (n + 1 > 64 && (k = malloc((n + 1) * sizeof *k)) == NULL)
+		return -ENOMEM;
+	for (;;) {
+		r = look(fds, n, &kernel);
+		if (r > 0 && !kernel)
+			break;
+		ask(k, fds, n);
+		long z = kernel_poll(k, n, 0, NULL);
+		r = z < 0 && z != -EINTR ? z : merge(fds, k, n);
+		if (r != 0 || sd_now_ns() >= deadline)
+			break;
+		if ((r = spin(fds, n)) != 0 && !kernel)
+			break;
+		r = park(fds, k, n, deadline, mask);
+		if (r != 0 || sd_now_ns() >= deadline)
+			break;
+	}
+	if (k != few)
+		free(k);
+	return r;
+}

@@ -1,0 +1,197 @@
+/* Receiving: the rest of TCP up to N, then the rings, then what the anchor says. */
+#include <fcntl.h>
+#include <linux/sockios.h>
+#include <sched.h>
+#include <string.h>
+
+#include "sd.h"
+
+size_t sd_iov_len(const struct iovec *iov, int n)
+{
+	size_t sum = 0;
+	for (int i = 0; i < n; i++)
+		sum += iov[i].iov_len;
+	return sum;
+}
+
+int sd_iov_slice(struct iovec *to, int max, const struct iovec *iov, int iovcnt, size_t skip, size_t n)
+{
+	int k = 0;
+	for (int i = 0; i < iovcnt && k < max && n > 0; i++) {
+		if (skip >= iov[i].iov_len) {
+			skip -= iov[i].iov_len;
+			continue;
+		}
+		to[k].iov_base = (char *)iov[i].iov_base + skip;
+		to[k].iov_len = iov[i].iov_len - skip < n ? iov[i].iov_len - skip : n;
+		skip = 0;
+		n -= to[k++].iov_len;
+	}
+	return k;
+}
+
+/* recvmsg on the anchor, never blocking, of up to n bytes from byte skip of the iovec on. */
+static ssize_t kernel_recv(int fd, const struct iovec *iov, int iovcnt, size_t skip, size_t n, int flags)
+{
+	struct iovec v[64];
+	int k = sd_iov_slice(v, 64, iov, iovcnt, skip, n);
+	struct msghdr m = {.msg_iov = v, .msg_iovlen = k};
+	return sd_sys(SYS_recvmsg, fd, &m, flags | MSG_DONTWAIT);
+}
+
+static ssize_t bad_peer(struct sd_conn *c, int fd, unsigned counter)
+{
+	struct linger l = {1, 0};
+	sd_count(counter);
+	sd_sys(SYS_setsockopt, fd, SOL_SOCKET, SO_LINGER, &l, sizeof l);
+	sd_store(&c->slot->hdr.err[c->end], ECONNRESET);
+	return -ECONNRESET;
+}
+
+/* The ring is empty: what does the anchor say? -EAGAIN: nothing; 0: end of stream. */
+static ssize_t anchor_says(struct sd_conn *c, int fd)
+{
+	char b;
+	ssize_t r = sd_sys(SYS_recvfrom, fd, &b, 1, MSG_PEEK | MSG_DONTWAIT, 0, 0);
+	if (r == -EAGAIN) {
+		if (sd_peek(&c->slot->hdr.rd_shut[c->end]))
+			return 0;
+		return -EAGAIN;
+	}
+	if (r > 0)
+		return bad_peer(c, fd, SD_COUNT_FOREIGN_WRITE);
+	c->kev |= POLLRDHUP;
+	if (sd_rx_unread(&c->rx) != 0) { /* published before FIN, seen after it */
+		if (r < 0)
+			sd_store(&c->slot->hdr.err[c->end], -r);
+		return 1;
+	}
+	if (r < 0)
+		return r;
+	struct sd_direction *out = sd_out(c);
+	uint32_t og = sd_tx_gen(out);
+	if (og != 0 && sd_class_of(out, og) != SD_CLASS_TCP && sd_peer_gone(fd)) {
+		int unread = sd_tx_unread(&c->tx) != 0;
+		sd_conn_demote_tx(c);
+		if (unread) { /* Linux: its close with unread bytes is RST */
+			sd_count(SD_COUNT_RESET);
+			return -ECONNRESET;
+		}
+	}
+	return 0;
+}
+
+static int take_error(struct sd_conn *c)
+{
+	uint32_t e = sd_peek(&c->slot->hdr.err[c->end]);
+	return e && sd_cas(&c->slot->hdr.err[c->end], e, 0) ? -(int)e : 0;
+}
+
+/* A receiver that keeps finding a little makes the sender pay for the line at each look: look less
+ * often (24 pauses, about 0.5 us), and stop doing so when it does not pay. */
+static ssize_t avail_coalesced(struct sd_conn *c)
+{
+	struct sd_rx *rx = &c->rx;
+	int fresh = rx->gen != sd_peek(&rx->d->rx.rgen) || rx->end == sd_peek(&rx->d->rx.head);
+	ssize_t a = sd_rx_avail(rx);
+	if (!fresh)
+		return a;
+	if (a <= 0 || a >= 1024) {
+		c->few = 0;
+	} else if (++c->few > 8 && c->few < 1u << 30) {
+		for (int i = 0; i < 24; i++)
+			sd_pause();
+		rx->gen = ~sd_peek(&rx->d->rx.rgen);
+		ssize_t again = sd_rx_avail(rx);
+		if (again == a)
+			c->few = 0u - 256;
+		a = again;
+	}
+	return a;
+}
+
+/* With the receive side held. > 0 bytes; 0 end; -EAGAIN; -errno. */
+static ssize_t ring_try(struct sd_conn *c, int fd, const struct iovec *iov, int n, size_t skip, size_t want, int flags)
+{
+	struct sd_direction *d = sd_in(c);
+	int peek = flags & MSG_PEEK;
+	uint32_t gen = sd_tx_gen(d);
+	if (gen == 0) {
+		ssize_t r = kernel_recv(fd, iov, n, skip, want, flags & ~MSG_WAITALL);
+		/* The sender may have left TCP after we looked; then this EAGAIN means nothing. */
+		if (r != -EAGAIN || (gen = sd_tx_gen(d)) == 0)
+			return r;
+	}
+	if (sd_peek(&d->rx.rgen) == 0) {
+		uint64_t left = sd_peek(&d->seg.base[1]) - sd_kernel_read(fd);
+		if (left != 0)
+			return kernel_recv(fd, iov, n, skip, left < want ? left : want, flags & ~MSG_WAITALL);
+		sd_store(&d->rx.rgen, 1);
+	}
+	for (int again = 0; again < 4; again++) {
+		ssize_t r = avail_coalesced(c);
+		if (r > 0)
+			r = sd_rx_get(&c->rx, iov, n, skip, want, peek);
+		if (r > 0) {
+			d->rx.cpu = sched_getcpu() + 1;
+			c->burst = 0;
+			return r;
+		}
+		if (r == SD_RING_TCP)
+			return kernel_recv(fd, iov, n, skip, want, flags & ~MSG_WAITALL);
+		if (r == SD_RING_BAD)
+			return bad_peer(c, fd, SD_COUNT_BAD_PEER);
+		if ((r = take_error(c)) < 0)
+			return r;
+		if ((r = anchor_says(c, fd)) <= 0)
+			return r;
+	}
+	return -EAGAIN;
+}
+
+ssize_t sd_recv(struct sd_conn *c, int fd, const struct iovec *iov, int n, int flags, struct msghdr *mh)
+{
+	size_t done = 0, want = sd_iov_len(iov, n);
+	int64_t deadline = 0;
+	ssize_t r;
+	if (flags & (MSG_OOB | MSG_ERRQUEUE)) {
+		struct msghdr m = {.msg_iov = (struct iovec *)iov, .msg_iovlen = n};
+		return sd_sys(SYS_recvmsg, fd, mh ? mh : &m, flags);
+	}
+	for (;;) {
+		if (!sd_attached(c)) {
+			r = kernel_recv(fd, iov, n, done, want - done, flags & ~MSG_WAITALL);
+			sd_conn_tick(c, fd);
+			if (r == -EAGAIN && sd_attached(c))
+				continue;
+		} else {
+			struct sd_direction *d = sd_in(c);
+			int locked = sd_multi() || sd_peek(&d->rx_lock.mode);
+			if (locked)
+				sd_lock(&d->rx_lock);
+			r = ring_try(c, fd, iov, n, done, want - done, flags);
+			if (locked)
+				sd_unlock(&d->rx_lock);
+			if (r > 0 && sd_watched(&d->tx_watch) && sd_rx_sender_wants(&c->rx))
+				sd_watch_fire(&d->tx_watch, c->peer->bells);
+		}
+		if (r > 0) {
+			done += r;
+			if (!(flags & MSG_WAITALL) || (flags & MSG_PEEK) || done == want)
+				break;
+			continue;
+		}
+		if (r != -EAGAIN || want == 0 || sd_nonblock(fd, flags))
+			break;
+		if (deadline == 0)
+			deadline = sd_deadline(fd, SO_RCVTIMEO);
+		if ((r = sd_wait(c, fd, SD_WAIT_RX, deadline)) < 0)
+			break;
+	}
+	if (mh) {
+		mh->msg_namelen = 0;
+		mh->msg_controllen = 0;
+		mh->msg_flags = 0;
+	}
+	return done ? (ssize_t)done : r;
+}

@@ -1,0 +1,252 @@
+#include "ring.h"
+
+#include <string.h>
+
+#include "sys.h"
+
+static const uint32_t region_off[SD_CLASSES] = {0, SD_CAP_HOT, SD_CAP_HOT + SD_CAP_BULK};
+
+static uint64_t base_of(struct sd_direction *d, uint32_t gen)
+{
+	return sd_peek(&d->seg.base[gen % SD_SEG_DESCS]);
+}
+
+static void open_segment(struct sd_tx *tx, uint32_t gen, uint32_t class, uint64_t base)
+{
+	struct sd_direction *d = tx->d;
+	d->seg.base[gen % SD_SEG_DESCS] = base;
+	d->seg.class[gen % SD_SEG_DESCS] = class;
+	sd_store(&d->tx.gen, gen);
+}
+
+void sd_tx_open(struct sd_tx *tx, uint64_t n)
+{
+	tx->head = n;
+	sd_store(&tx->d->rx.head, n);
+	sd_store(&tx->d->tx.tail, n);
+	open_segment(tx, 1, SD_CLASS_HOT, n);
+}
+
+/* Copies between a ring region and an iovec, n bytes from byte skip of the iovec on. */
+static void copy_iov(unsigned char *ring, uint32_t cap, uint64_t off, const struct iovec *iov, size_t skip,
+		     size_t n, int into_ring)
+{
+	for (; n > 0; iov++) {
+		if (skip >= iov->iov_len) {
+			skip -= iov->iov_len;
+			continue;
+		}
+		unsigned char *b = (unsigned char *)iov->iov_base + skip;
+		size_t left = iov->iov_len - skip;
+		if (left > n)
+			left = n;
+		skip = 0;
+		n -= left;
+		while (left > 0) {
+			size_t at = off & (cap - 1), k = cap - at < left ? cap - at : left;
+			if (into_ring)
+				memcpy(ring + at, b, k);
+			else
+				memcpy(b, ring + at, k);
+			off += k;
+			b += k;
+			left -= k;
+		}
+	}
+}
+
+/* Bytes of the segment [base, tail) that the receiver still occupies; > cap means a bad peer. */
+static uint64_t occupied(struct sd_tx *tx, uint64_t tail, uint64_t base)
+{
+	int64_t ahead = (int64_t)(tx->head - base);
+	return ahead > 0 ? tail - tx->head : tail - base;
+}
+
+ssize_t sd_tx_put(struct sd_tx *tx, const struct iovec *iov, int iovcnt, size_t skip, size_t n, int exchange)
+{
+	struct sd_direction *d = tx->d;
+	uint64_t tail = sd_peek(&d->tx.tail);
+	uint32_t gen = sd_peek(&d->tx.gen), class = sd_class_of(d, gen);
+	uint64_t base = base_of(d, gen);
+	size_t done = 0;
+	(void)iovcnt;
+	if (class == SD_CLASS_TCP)
+		return SD_RING_TCP;
+	uint32_t cap = sd_class_cap[class];
+	while (done < n) {
+		uint64_t used = occupied(tx, tail, base);
+		if (used > cap || cap - used < n - done) {
+			tx->head = sd_load(&d->rx.head);
+			used = occupied(tx, tail, base);
+			if (used > cap)
+				return SD_RING_BAD;
+		}
+		/* The receiver starts on the first quarter while we copy the second. */
+		size_t k = n - done;
+		if (k > cap - used)
+			k = cap - used;
+		if (k > cap / 4)
+			k = cap / 4;
+		if (k == 0)
+			break;
+		copy_iov(tx->mem + region_off[class], cap, tail - base, iov, skip + done, k, 1);
+		tail += k;
+		done += k;
+		if (exchange && done == n)
+			sd_xchg(&d->tx.tail, tail);
+		else
+			sd_store(&d->tx.tail, tail);
+	}
+	return done;
+}
+
+/* A bit for each class whose region an unread segment still uses; all bits for a bad peer. */
+static uint32_t regions_in_use(struct sd_direction *d, uint32_t gen)
+{
+	uint32_t rgen = sd_load(&d->rx.rgen), used = 0;
+	if (gen - rgen >= SD_SEG_DESCS - 1)
+		return ~0u;
+	for (uint32_t g = rgen; g != gen + 1; g++) {
+		uint32_t c = sd_class_of(d, g);
+		if (g != 0 && c < SD_CLASSES)
+			used |= 1u << c;
+	}
+	return used;
+}
+
+int sd_tx_switch(struct sd_tx *tx, uint32_t class)
+{
+	struct sd_direction *d = tx->d;
+	uint32_t gen = sd_peek(&d->tx.gen);
+	uint32_t used = regions_in_use(d, gen);
+	if (used == ~0u || (used >> class & 1))
+		return 0;
+	open_segment(tx, gen + 1, class, sd_peek(&d->tx.tail));
+	return 1;
+}
+
+int sd_tx_grow(struct sd_tx *tx, uint32_t max_class)
+{
+	uint32_t used = regions_in_use(tx->d, sd_peek(&tx->d->tx.gen));
+	if (used == ~0u)
+		return 0;
+	for (int c = max_class; c >= 0; c--)
+		if (!(used >> c & 1))
+			return sd_tx_switch(tx, c);
+	return 0;
+}
+
+void sd_tx_shrink(struct sd_tx *tx)
+{
+	struct sd_direction *d = tx->d;
+	uint32_t gen = sd_peek(&d->tx.gen);
+	if (sd_class_of(d, gen) == SD_CLASS_SPILL && sd_load(&d->rx.rgen) == gen &&
+	    sd_load(&d->rx.head) == sd_peek(&d->tx.tail))
+		sd_tx_switch(tx, SD_CLASS_BULK);
+}
+
+void sd_tx_to_tcp(struct sd_tx *tx)
+{
+	struct sd_direction *d = tx->d;
+	uint32_t gen = sd_peek(&d->tx.gen);
+	if (sd_class_of(d, gen) != SD_CLASS_TCP)
+		open_segment(tx, gen + 1, SD_CLASS_TCP, sd_peek(&d->tx.tail));
+}
+
+int sd_tx_room(struct sd_tx *tx)
+{
+	struct sd_direction *d = tx->d;
+	uint32_t gen = sd_load(&d->tx.gen), class = sd_class_of(d, gen);
+	if (class == SD_CLASS_TCP)
+		return 1;
+	uint64_t base = base_of(d, gen), tail = sd_load(&d->tx.tail), head = sd_load(&d->rx.head);
+	int64_t ahead = (int64_t)(head - base);
+	uint64_t used = ahead > 0 ? tail - head : tail - base;
+	uint32_t cap = sd_class_cap[class];
+	return used <= cap - cap / 3;
+}
+
+int sd_tx_writable(struct sd_tx *tx)
+{
+	if (sd_tx_room(tx))
+		return 1;
+	uint32_t busy = regions_in_use(tx->d, sd_tx_gen(tx->d));
+	return busy != ~0u && busy != (1u << SD_CLASSES) - 1;
+}
+
+uint64_t sd_tx_unread(struct sd_tx *tx)
+{
+	return sd_load(&tx->d->tx.tail) - sd_load(&tx->d->rx.head);
+}
+
+ssize_t sd_rx_avail(struct sd_rx *rx)
+{
+	struct sd_direction *d = rx->d;
+	uint64_t head = sd_peek(&d->rx.head);
+	uint32_t rgen = sd_peek(&d->rx.rgen);
+	if (rx->gen != rgen || (int64_t)(rx->end - head) <= 0) {
+		/* Tail first, then Gen: whatever was published up to tail lies in segments <= gen. */
+		uint64_t tail = sd_load(&d->tx.tail);
+		uint32_t gen = sd_load(&d->tx.gen);
+		for (int i = 0;; i++) {
+			rx->end = tail;
+			if (gen == rgen)
+				break;
+			if (gen - rgen > SD_SEG_DESCS || i > SD_SEG_DESCS)
+				return SD_RING_BAD;
+			uint64_t next = base_of(d, rgen + 1);
+			if (next != head) {
+				if ((int64_t)(tail - next) > 0)
+					rx->end = next;
+				break;
+			}
+			rgen++;
+			sd_store(&d->rx.rgen, rgen);
+		}
+		rx->gen = rgen;
+	}
+	uint32_t class = sd_class_of(d, rgen);
+	if (class == SD_CLASS_TCP)
+		return SD_RING_TCP;
+	uint64_t avail = rx->end - head;
+	if (avail > sd_class_cap[class])
+		return SD_RING_BAD;
+	return avail;
+}
+
+ssize_t sd_rx_get(struct sd_rx *rx, const struct iovec *iov, int iovcnt, size_t skip, size_t n, int peek)
+{
+	struct sd_direction *d = rx->d;
+	ssize_t avail = sd_rx_avail(rx);
+	(void)iovcnt;
+	if (avail <= 0)
+		return avail;
+	uint32_t class = sd_class_of(d, rx->gen), cap;
+	if (class == SD_CLASS_TCP)
+		return SD_RING_BAD;
+	cap = sd_class_cap[class];
+	uint64_t head = sd_peek(&d->rx.head), base = base_of(d, rx->gen);
+	if ((size_t)avail < n)
+		n = avail;
+	for (size_t done = 0; done < n;) {
+		/* Give space back while copying, so that a large sender does not wait for all of it. */
+		size_t k = n - done < cap / 4 ? n - done : cap / 4;
+		copy_iov(rx->mem + region_off[class], cap, head - base, iov, skip + done, k, 0);
+		done += k;
+		head += k;
+		if (!peek)
+			sd_store(&d->rx.head, head);
+	}
+	return n;
+}
+
+uint64_t sd_rx_unread(struct sd_rx *rx)
+{
+	return sd_load(&rx->d->tx.tail) - sd_load(&rx->d->rx.head);
+}
+
+int sd_rx_sender_wants(struct sd_rx *rx)
+{
+	struct sd_tx tx = {.d = rx->d, .mem = rx->mem};
+	return sd_tx_writable(&tx);
+}

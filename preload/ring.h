@@ -1,0 +1,84 @@
+/* One direction of a connection: a byte stream in segments (docs/architecture.md, Segments).
+ * Pure functions over shared memory; no system call, no lock, no wait. The caller holds the
+ * direction's side (PRIVATE or LOCKED). Nothing that a peer writes makes them touch memory outside
+ * the direction's region or loop without end. */
+#ifndef SD_RING_H
+#define SD_RING_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/uio.h>
+
+#include "abi.h"
+
+/* The send side as one process sees it. */
+struct sd_tx {
+	struct sd_direction *d;
+	unsigned char *mem; /* SD_DIR_STRIDE bytes of ring space */
+	uint64_t head;	    /* last Head seen; may be old, never ahead */
+};
+
+/* The receive side as one process sees it. */
+struct sd_rx {
+	struct sd_direction *d;
+	unsigned char *mem;
+	uint64_t end;  /* bytes below are known to be readable in segment gen */
+	uint32_t gen;  /* segment that end belongs to */
+};
+
+enum {
+	SD_RING_BAD = -1,  /* the peer wrote an impossible value */
+	SD_RING_TCP = -2,  /* the stream continues on the anchor */
+};
+
+static const uint32_t sd_class_cap[SD_CLASSES] = {SD_CAP_HOT, SD_CAP_BULK, SD_CAP_SPILL};
+
+/* sd_tx_open leaves TCP at byte n: segment 1 in the hot ring. */
+void sd_tx_open(struct sd_tx *tx, uint64_t n);
+/* sd_tx_put copies up to n bytes of the iovec, from byte skip on, into the current segment and
+ * publishes them; exchange asks for a publication that no parking receiver can miss.
+ * Returns bytes taken (0: full), SD_RING_BAD or SD_RING_TCP. */
+ssize_t sd_tx_put(struct sd_tx *tx, const struct iovec *iov, int iovcnt, size_t skip, size_t n, int exchange);
+/* sd_tx_grow continues in the largest free region, or in max_class at most; 1 done, 0 none free. */
+int sd_tx_grow(struct sd_tx *tx, uint32_t max_class);
+/* sd_tx_shrink leaves a drained spill ring for the bulk ring. */
+void sd_tx_shrink(struct sd_tx *tx);
+/* sd_tx_to_tcp ends the last ring: bytes from here on are on the anchor. */
+void sd_tx_to_tcp(struct sd_tx *tx);
+/* sd_tx_switch continues in the given class; 1 done, 0 its region is still being read. */
+int sd_tx_switch(struct sd_tx *tx, uint32_t class);
+/* sd_tx_room: 1 if a third of the current segment is free, as Linux wants for POLLOUT. */
+int sd_tx_room(struct sd_tx *tx);
+/* sd_tx_writable: 1 if there is room or another region is free. */
+int sd_tx_writable(struct sd_tx *tx);
+/* sd_tx_unread: bytes published and not consumed. */
+uint64_t sd_tx_unread(struct sd_tx *tx);
+
+/* sd_rx_avail: contiguous-in-segment readable bytes, 0: none, SD_RING_BAD, SD_RING_TCP.
+ * Looks at the sender's line only when what was known is used up, and only once. */
+ssize_t sd_rx_avail(struct sd_rx *rx);
+/* sd_rx_get copies out up to n readable bytes; consumes them unless peek. As sd_rx_avail. */
+ssize_t sd_rx_get(struct sd_rx *rx, const struct iovec *iov, int iovcnt, size_t skip, size_t n, int peek);
+/* sd_rx_unread: all bytes published beyond Head, over all segments. */
+uint64_t sd_rx_unread(struct sd_rx *rx);
+/* sd_rx_sender_wants: 1 if enough was freed for a waiting sender. */
+int sd_rx_sender_wants(struct sd_rx *rx);
+
+static inline uint32_t sd_tx_gen(struct sd_direction *d)
+{
+	return __atomic_load_n(&d->tx.gen, __ATOMIC_ACQUIRE);
+}
+/* sd_rx_new: 1 if the receiver has something to look at; one look at the sender's line. */
+static inline int sd_rx_new(struct sd_direction *d)
+{
+	return __atomic_load_n(&d->tx.tail, __ATOMIC_ACQUIRE) != __atomic_load_n(&d->rx.head, __ATOMIC_RELAXED) ||
+	       __atomic_load_n(&d->tx.gen, __ATOMIC_RELAXED) != __atomic_load_n(&d->rx.rgen, __ATOMIC_RELAXED);
+}
+/* sd_class_of: class of segment gen, checked: below SD_CLASSES, or SD_CLASS_TCP. */
+static inline uint32_t sd_class_of(struct sd_direction *d, uint32_t gen)
+{
+	uint32_t c = __atomic_load_n(&d->seg.class[gen % SD_SEG_DESCS], __ATOMIC_RELAXED);
+	return c < SD_CLASSES ? c : SD_CLASS_TCP;
+}
+
+#endif

@@ -1,0 +1,202 @@
+/* What the parts of libsd.so know of each other. Results are >= 0, or -errno; only the exported
+ * wrappers (hooks_*.c) speak errno. */
+#ifndef SD_SD_H
+#define SD_SD_H
+
+#include <poll.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/epoll.h>
+#include <sys/single_threaded.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+
+#include "abi.h"
+#include "ring.h"
+#include "sys.h"
+
+#define SD_HIDDEN __attribute__((visibility("hidden")))
+#pragma GCC visibility push(hidden)
+
+/* ---- locks among threads of this process (lock.c) ---- */
+typedef uint32_t sd_mutex; /* 0 free, 1 held, 2 held and slept on */
+void sd_mutex_lock(sd_mutex *m);
+void sd_mutex_unlock(sd_mutex *m);
+/* The LOCKED mode: between processes, naming the owner (LockLine). */
+void sd_lock(struct sd_lock_line *l);
+void sd_unlock(struct sd_lock_line *l);
+
+/* ---- bells (bell.c) ---- */
+/* A waker is one sleeper of this process: a thread or an epoll set. */
+struct sd_waker {
+	int fd;		    /* hidden datagram socket, bound to sdbell-<nonce> */
+	int bell;	    /* index in our bell page, -1 before it is needed or when all are taken */
+	uint64_t nonce;
+	uint32_t waiting;   /* threads that may be asleep on fd, also before a bell exists */
+	struct sd_waker *next;
+};
+struct sd_waker *sd_waker_of_thread(void); /* NULL: no descriptor to be had */
+int sd_waker_init(struct sd_waker *w);
+void sd_waker_fini(struct sd_waker *w);
+struct sd_bell *sd_waker_bell(struct sd_waker *w); /* NULL: none free; sleep in bounded pieces */
+void sd_waker_drain(struct sd_waker *w);
+void sd_waker_kick(struct sd_waker *w);
+void sd_waker_kick_all(void); /* everybody in this process looks again */
+void sd_waker_fork_child(void);
+void sd_waker_moved(int from, int to); /* the hidden descriptor has another number now */
+/* Calls fn for each set bit of the bell and clears it. */
+void sd_bell_harvest(struct sd_bell *b, int index, void (*fn)(void *, unsigned), void *arg);
+int sd_bell_pending(struct sd_bell *b);
+/* sd_watch_arm returns 1 if the bell watches the line now, 0 if all entries are taken. */
+int sd_watch_arm(struct sd_watch_line *l, int bell, unsigned member);
+void sd_watch_disarm(struct sd_watch_line *l, int bell, unsigned member);
+/* Marks and, where the watcher is parked, rings all bells of the line; page is the watchers'. */
+void sd_watch_fire(struct sd_watch_line *l, unsigned char *page);
+static inline int sd_watched(struct sd_watch_line *l)
+{
+	return sd_peek(&l->entry[0]) | sd_peek(&l->entry[1]) | sd_peek(&l->entry[2]) | sd_peek(&l->entry[3]);
+}
+
+/* ---- descriptor table and connections (table.c, conn.c) ---- */
+enum sd_kind { SD_CONN = 1, SD_SET = 2, SD_HIDDEN_FD = 3 };
+struct sd_ent {
+	uint8_t kind;
+};
+
+/* Where a connection stands, in this process. */
+enum sd_state {
+	SD_ST_KERNEL = 0,   /* for good: not tracked any further */
+	SD_ST_TCP = 1,	    /* a candidate: counts its calls */
+	SD_ST_OFFERED = 2,  /* waits for the monitor's introduction; never required to come */
+	SD_ST_ATTACHED = 3, /* slot mapped; each direction is on TCP until its sender switches it */
+};
+
+struct sd_peer { /* the other process of a pair: an arena and its bell page */
+	uint32_t arena;
+	uint32_t proc;
+	unsigned char *mem;
+	unsigned char *bells;
+	struct sd_peer *next;
+};
+
+struct sd_conn {
+	struct sd_ent ent;
+	uint8_t end;	     /* 0: we connected, 1: we accepted */
+	uint8_t corked;	     /* TCP_CORK or MSG_MORE holds bytes back: no switch now */
+	uint8_t burst;	     /* sends since the last receive: exchange at the first (bell.c) */
+	uint32_t state;	     /* enum sd_state */
+	uint32_t refs;	     /* descriptors of this process that name it */
+	uint32_t ops;	     /* I/O calls while a candidate */
+	uint32_t ksend;	     /* threads inside a kernel send on the TCP phase */
+	uint32_t switching;  /* 1 while a thread switches our sending direction */
+	uint32_t kev;	     /* POLLRDHUP, POLLHUP, POLLERR once the anchor showed them */
+	uint32_t few;	     /* successive receives that found little at the first look (coalescing) */
+	uint32_t spin_miss;  /* successive spins in vain */
+	int64_t looked_ns;   /* when a sender last looked at the anchor */
+	uint64_t looked_head;
+	uint64_t cookie;
+	uint32_t slotno;
+	struct sd_peer *peer;
+	struct sd_slot *slot;
+	struct sd_tx tx;
+	struct sd_rx rx;
+	struct sd_member *members; /* registrations in epoll sets of this process */
+	struct sd_conn *next;	   /* free list */
+	struct sd_conn *wait_next; /* offered connections */
+};
+
+#define SD_FD_MAX (1 << 20)
+extern struct sd_ent *sd_table[SD_FD_MAX];
+static inline struct sd_ent *sd_ent_of(int fd)
+{
+	return (unsigned)fd < SD_FD_MAX ? sd_peek(&sd_table[fd]) : NULL;
+}
+static inline struct sd_conn *sd_conn_of(int fd)
+{
+	struct sd_ent *e = sd_ent_of(fd);
+	return e && e->kind == SD_CONN ? (struct sd_conn *)e : NULL;
+}
+static inline struct sd_set *sd_set_of(int fd)
+{
+	struct sd_ent *e = sd_ent_of(fd);
+	return e && e->kind == SD_SET ? (struct sd_set *)e : NULL;
+}
+int sd_is_hidden(int fd);
+int sd_hide(int fd);		/* moves fd out of the program's way; returns its new number */
+void sd_unhide(int fd);		/* closes a hidden descriptor */
+int sd_move_hidden(int fd);	/* the program wants this number */
+void sd_evict(int fd);		/* fd was closed or is fresh from the kernel: forget what it named */
+struct sd_conn *sd_detach(int fd); /* the number names nothing any more; the connection, if it was its last */
+void sd_release(struct sd_conn *c); /* after the kernel has closed it: tells the monitor, frees the record */
+void sd_put_set(int fd, struct sd_ent *set);
+extern int sd_fd_top; /* numbers from here on were never in the table */
+void sd_alias(int from, int to);	/* to is a duplicate of from */
+void sd_track(int fd, int end);	/* a TCP connection was made or accepted */
+
+void sd_conn_keep(struct sd_conn *c, int fd, unsigned why); /* SD_STATUS_…: to the kernel for good */
+void sd_conn_closing(struct sd_conn *c, int fd); /* before its last close in this process */
+void sd_conn_tick(struct sd_conn *c, int fd);	 /* an I/O call on the TCP phase */
+void sd_conn_attach(struct sd_conn *c, struct sd_peer *p, uint32_t slot, uint32_t end);
+int sd_conn_promote(struct sd_conn *c, int fd);	 /* 1: our sending direction is on the ring now */
+void sd_conn_demote_tx(struct sd_conn *c);	 /* our sending direction goes to TCP */
+uint64_t sd_kernel_read(int fd);		 /* bytes read from the anchor so far */
+int sd_peer_gone(int fd);			 /* 1: no process holds the peer's socket any more */
+short sd_conn_mask(struct sd_conn *c, int fd);	 /* POLL… bits that hold now */
+int sd_nonblock(int fd, int flags);
+extern sd_mutex sd_promote_mutex; /* attach, fork and state changes exclude each other */
+
+static inline struct sd_direction *sd_out(struct sd_conn *c) { return &c->slot->dir[c->end]; }
+static inline struct sd_direction *sd_in(struct sd_conn *c) { return &c->slot->dir[!c->end]; }
+static inline int sd_attached(struct sd_conn *c) { return sd_load(&c->state) == SD_ST_ATTACHED; }
+
+/* ---- monitor client (client.c) ---- */
+void sd_mon_offer(struct sd_conn *c, int fd);
+void sd_mon_withdraw(struct sd_conn *c); /* the record is about to be freed */
+void sd_mon_note(struct sd_conn *c, int fd, unsigned why);
+void sd_mon_gone(uint64_t cookie, uint32_t arena, uint32_t slot);
+void sd_mon_mail(void); /* handles introductions; no system call when there are none */
+void sd_mon_fork_child(void);
+void sd_client_moved(int from, int to);
+void sd_count(unsigned counter);
+
+/* ---- waiting (wait.c) ---- */
+enum { SD_WAIT_RX = 1, SD_WAIT_TX = 2, SD_WAIT_ROOM = 3 };
+/* Waits until the direction may have changed. deadline_ns: CLOCK_MONOTONIC, or INT64_MAX.
+ * 0: look again; -EAGAIN: deadline; -EINTR: a handler without SA_RESTART ran. */
+int sd_wait(struct sd_conn *c, int fd, int what, int64_t deadline_ns);
+void sd_wait_briefly(struct sd_conn *c, int fd); /* for space: spins or yields, never sleeps */
+int sd_eintr(void); /* 1: EINTR must be reported (signal(7)), 0: restart */
+int64_t sd_deadline(int fd, int optname); /* from SO_RCVTIMEO or SO_SNDTIMEO */
+
+/* ---- data (recv.c, send.c) ---- */
+ssize_t sd_recv(struct sd_conn *c, int fd, const struct iovec *iov, int n, int flags, struct msghdr *mh);
+ssize_t sd_send(struct sd_conn *c, int fd, const struct iovec *iov, int n, int flags, const struct msghdr *mh);
+size_t sd_iov_len(const struct iovec *iov, int n);
+/* sd_iov_slice: bytes [skip, skip + n) of the iovec as at most max pieces; returns how many. */
+int sd_iov_slice(struct iovec *to, int max, const struct iovec *iov, int iovcnt, size_t skip, size_t n);
+
+/* ---- readiness (poll.c, epoll.c) ---- */
+int sd_poll(struct pollfd *fds, nfds_t n, int64_t deadline_ns, const void *sigmask);
+int sd_poll_concerned(const struct pollfd *fds, nfds_t n);
+void sd_set_created(int fd);
+void sd_set_closed(struct sd_set *s);
+void sd_members_attach(struct sd_conn *c);
+void sd_members_closed(struct sd_conn *c);
+void sd_members_want_out(struct sd_conn *c); /* a send found the ring full */
+
+/* ---- the process ---- */
+struct sd_global {
+	int on;		/* 0: every call goes straight to libc */
+	int pid;	/* of the process that owns this memory; a vfork child differs */
+	int out_fd;	/* hidden: rings bells; -1 before first use */
+	int cores;
+	unsigned char *bells; /* our bell page, NULL before registration */
+};
+extern struct sd_global sd_g;
+static inline int sd_multi(void) { return !__libc_single_threaded; } /* this process has threads */
+void sd_init(void);
+/* A child of vfork or of a raw clone shares or copied our memory without our knowing. */
+static inline int sd_foreign(void) { return sd_sys(SYS_getpid) != sd_g.pid; }
+
+#pragma GCC visibility pop
+#endif

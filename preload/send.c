@@ -1,0 +1,220 @@
+/* Sending: on TCP until the peer is attached, then into the rings. */
+#include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
+#include <string.h>
+
+#include "sd.h"
+
+static int64_t coarse_now(void)
+{
+	struct timespec t;
+	clock_gettime(CLOCK_MONOTONIC_COARSE, &t);
+	return t.tv_sec * 1000000000ll + t.tv_nsec;
+}
+
+/* sendmsg on the anchor, from byte skip of the iovec on. Marks the thread as inside, so that no other
+ * thread leaves TCP meanwhile; -ESTALE: the direction had left TCP already. */
+static ssize_t kernel_send(struct sd_conn *c, int fd, const struct iovec *iov, int n, size_t skip, int flags,
+			   const struct msghdr *mh)
+{
+	struct iovec v[64];
+	struct msghdr m = {.msg_iov = (struct iovec *)iov, .msg_iovlen = n};
+	if (skip) {
+		m.msg_iov = v;
+		m.msg_iovlen = sd_iov_slice(v, 64, iov, n, skip, SIZE_MAX);
+	}
+	if (mh) {
+		m.msg_name = mh->msg_name;
+		m.msg_namelen = mh->msg_namelen;
+		m.msg_control = mh->msg_control;
+		m.msg_controllen = mh->msg_controllen;
+	}
+	sd_add(&c->ksend, 1);
+	ssize_t r;
+	if (sd_load(&c->switching) ||
+	    (sd_attached(c) && sd_tx_gen(sd_out(c)) != 0 &&
+	     sd_class_of(sd_out(c), sd_tx_gen(sd_out(c))) != SD_CLASS_TCP))
+		r = -ESTALE;
+	else
+		r = sd_sys(SYS_sendmsg, fd, &m, flags);
+	sd_add(&c->ksend, -1);
+	if (flags & MSG_MORE)
+		c->corked |= 2;
+	else
+		c->corked &= ~2;
+	return r;
+}
+
+/* A sender whose bytes stay unread must not go on filling a dead ring. Costs a look at a coarse
+ * clock; the rest at most once in its tick, and only while the reader stands still. */
+static ssize_t look_at_anchor(struct sd_conn *c, int fd, int now_anyway)
+{
+	int64_t now = coarse_now();
+	if (now == c->looked_ns && !now_anyway)
+		return 0;
+	struct sd_direction *d = sd_out(c);
+	uint64_t head = sd_load(&d->rx.head), last = c->looked_head;
+	c->looked_ns = now;
+	c->looked_head = head;
+	if (!now_anyway && (head != last || head == sd_peek(&d->tx.tail)))
+		return 0;
+	struct pollfd p = {fd, POLLRDHUP, 0};
+	struct timespec zero = {0, 0};
+	if (sd_sys(SYS_ppoll, &p, 1, &zero, 0, 8) != 1)
+		return 0;
+	c->kev |= p.revents & (POLLRDHUP | POLLHUP | POLLERR);
+	if (p.revents & POLLERR) {
+		int e = 0;
+		socklen_t n = sizeof e;
+		sd_sys(SYS_getsockopt, fd, SOL_SOCKET, SO_ERROR, &e, &n);
+		return e ? -e : -EPIPE;
+	}
+	if (!(p.revents & POLLHUP) && !sd_peer_gone(fd))
+		return 0; /* a half-close: it may still read */
+	int unread = sd_tx_unread(&c->tx) != 0;
+	sd_tx_to_tcp(&c->tx);
+	sd_count(unread ? SD_COUNT_RESET : SD_COUNT_TO_TCP);
+	return unread ? -ECONNRESET : 0;
+}
+
+/* With the send side held: as much as fits, growing where that is allowed.
+ * > 0 bytes; -EAGAIN; SD_RING_TCP as -ESTALE; -errno. */
+static ssize_t ring_try(struct sd_conn *c, int fd, const struct iovec *iov, int n, size_t skip, size_t want, int spill)
+{
+	struct sd_direction *d = sd_out(c);
+	ssize_t r = look_at_anchor(c, fd, 0);
+	if (r < 0)
+		return r;
+	uint32_t e = sd_peek(&c->slot->hdr.err[c->end]);
+	if (e && sd_cas(&c->slot->hdr.err[c->end], e, 0))
+		return -(ssize_t)e;
+	sd_tx_shrink(&c->tx);
+	d->tx.cpu = sched_getcpu() + 1;
+	size_t done = 0;
+	while (done < want) {
+		r = sd_tx_put(&c->tx, iov, n, skip + done, want - done, c->burst == 0);
+		if (r == SD_RING_TCP)
+			return done ? (ssize_t)done : -ESTALE;
+		if (r == SD_RING_BAD) {
+			sd_count(SD_COUNT_BAD_PEER);
+			return -ECONNRESET;
+		}
+		done += r;
+		if (done == want)
+			break;
+		if (!spill && sd_class_of(d, sd_tx_gen(d)) != SD_CLASS_HOT)
+			break;
+		if (!sd_tx_grow(&c->tx, spill ? SD_CLASS_SPILL : SD_CLASS_BULK))
+			break;
+		sd_count(SD_COUNT_SWITCH);
+	}
+	c->burst = 1;
+	return done ? (ssize_t)done : -EAGAIN;
+}
+
+static ssize_t ring_send(struct sd_conn *c, int fd, const struct iovec *iov, int n, size_t skip, size_t want, int spill)
+{
+	struct sd_direction *d = sd_out(c);
+	int locked = sd_multi() || sd_peek(&d->tx_lock.mode);
+	if (locked)
+		sd_lock(&d->tx_lock);
+	ssize_t r = ring_try(c, fd, iov, n, skip, want, spill);
+	if (locked)
+		sd_unlock(&d->tx_lock);
+	if (r > 0 && sd_watched(&d->rx_watch))
+		sd_watch_fire(&d->rx_watch, c->peer->bells);
+	return r;
+}
+
+/* 1 if our direction is, or has just been moved, on the ring. */
+static int on_ring(struct sd_conn *c, int fd)
+{
+	struct sd_direction *d = sd_out(c);
+	uint32_t gen = sd_tx_gen(d);
+	if (gen == 0) {
+		sd_lock(&d->tx_lock);
+		int ok = sd_conn_promote(c, fd);
+		sd_unlock(&d->tx_lock);
+		if (!ok)
+			return 0;
+		gen = sd_tx_gen(d);
+	}
+	return sd_class_of(d, gen) != SD_CLASS_TCP;
+}
+
+ssize_t sd_send(struct sd_conn *c, int fd, const struct iovec *iov, int n, int flags, const struct msghdr *mh)
+{
+	size_t done = 0, want = sd_iov_len(iov, n);
+	int64_t deadline = 0;
+	int blocking = -1, waited = 0;
+	ssize_t r;
+	if (flags & MSG_OOB) {
+		if (sd_attached(c))
+			sd_conn_demote_tx(c);
+		else
+			sd_conn_keep(c, fd, SD_STATUS_OPTION);
+	}
+	for (;;) {
+		if (want == 0 || !sd_attached(c) || !on_ring(c, fd)) {
+			r = kernel_send(c, fd, iov, n, done, flags, mh);
+			if (r == -ESTALE) {
+				sd_pause();
+				continue;
+			}
+			if (!sd_attached(c))
+				sd_conn_tick(c, fd);
+			if (r < 0)
+				break;
+			done += r;
+			if (done == want || n > 64)
+				return done;
+			if (blocking < 0)
+				blocking = !sd_nonblock(fd, flags);
+			if (!blocking)
+				return done;
+			continue;
+		}
+		/* A blocking sender first gives a live reader a moment; then it spills, as Linux buffers. */
+		r = ring_send(c, fd, iov, n, done, want - done, blocking == 0 || waited);
+		if (r == -ESTALE)
+			continue;
+		if (r > 0) {
+			done += r;
+			waited = 0;
+			if (done == want)
+				break;
+		} else if (r != -EAGAIN)
+			break;
+		if (blocking < 0)
+			blocking = !sd_nonblock(fd, flags);
+		if (!blocking) {
+			if (r > 0)
+				continue; /* now allowed to spill */
+			sd_members_want_out(c);
+			break;
+		}
+		if (!waited) {
+			waited = 1;
+			sd_wait_briefly(c, fd);
+			continue;
+		}
+		if (deadline == 0)
+			deadline = sd_deadline(fd, SO_SNDTIMEO);
+		if ((r = sd_wait(c, fd, SD_WAIT_TX, deadline)) < 0)
+			break;
+		struct sd_direction *d = sd_out(c);
+		sd_lock(&d->tx_lock);
+		r = look_at_anchor(c, fd, (c->kev & POLLRDHUP) != 0 || !sd_tx_writable(&c->tx));
+		sd_unlock(&d->tx_lock);
+		if (r < 0)
+			break;
+	}
+	if (done)
+		return done;
+	/* The kernel has raised SIGPIPE itself for what it refused. */
+	if (r == -EPIPE && sd_attached(c) && on_ring(c, fd) &&
+	    !(flags & MSG_NOSIGNAL))
+		sd_sys(SYS_tgkill, sd_g.pid, sd_sys(SYS_gettid), SIGPIPE);
+	return r;
+}

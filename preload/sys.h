@@ -1,0 +1,58 @@
+/* The only home of atomics and system calls in libsd.so. Everything else takes its state by pointer
+ * and comes here to order memory or to enter the kernel, so that a simulator can stand in for both.
+ *
+ * x86-64: acquire loads and release stores are plain moves; exchange, compare-and-swap and
+ * fetch-or are locked and drain the store buffer. Never mfence: 25 ns here against 9 ns. */
+#ifndef SD_SYS_H
+#define SD_SYS_H
+
+#include <errno.h>
+#include <stdint.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#define sd_load(p) __atomic_load_n((p), __ATOMIC_ACQUIRE)
+#define sd_peek(p) __atomic_load_n((p), __ATOMIC_RELAXED)
+#define sd_store(p, v) __atomic_store_n((p), (v), __ATOMIC_RELEASE)
+#define sd_xchg(p, v) __atomic_exchange_n((p), (v), __ATOMIC_SEQ_CST)
+#define sd_add(p, v) __atomic_add_fetch((p), (v), __ATOMIC_SEQ_CST)
+#define sd_or(p, v) __atomic_fetch_or((p), (v), __ATOMIC_SEQ_CST)
+#define sd_cas(p, old, new) \
+	__sync_bool_compare_and_swap((p), (old), (new))
+
+static inline void sd_pause(void) { __builtin_ia32_pause(); }
+static inline uint64_t sd_tsc(void) { return __builtin_ia32_rdtsc(); }
+
+/* sd_sys returns the result, or -errno; it never touches errno. */
+static inline long sd_sys6(long n, long a, long b, long c, long d, long e, long f)
+{
+	long r;
+	register long r10 __asm__("r10") = d, r8 __asm__("r8") = e, r9 __asm__("r9") = f;
+	__asm__ volatile("syscall"
+			 : "=a"(r)
+			 : "a"(n), "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8), "r"(r9)
+			 : "rcx", "r11", "memory");
+	return r;
+}
+#define SD_SYS_PICK(a, b, c, d, e, f, g, name, ...) name
+#define sd_sys(...)                                                                            \
+	SD_SYS_PICK(__VA_ARGS__, SD_S6, SD_S5, SD_S4, SD_S3, SD_S2, SD_S1, SD_S0)(__VA_ARGS__)
+#define SD_S0(n) sd_sys6(n, 0, 0, 0, 0, 0, 0)
+#define SD_S1(n, a) sd_sys6(n, (long)(a), 0, 0, 0, 0, 0)
+#define SD_S2(n, a, b) sd_sys6(n, (long)(a), (long)(b), 0, 0, 0, 0)
+#define SD_S3(n, a, b, c) sd_sys6(n, (long)(a), (long)(b), (long)(c), 0, 0, 0)
+#define SD_S4(n, a, b, c, d) sd_sys6(n, (long)(a), (long)(b), (long)(c), (long)(d), 0, 0)
+#define SD_S5(n, a, b, c, d, e) \
+	sd_sys6(n, (long)(a), (long)(b), (long)(c), (long)(d), (long)(e), 0)
+#define SD_S6(n, a, b, c, d, e, f) \
+	sd_sys6(n, (long)(a), (long)(b), (long)(c), (long)(d), (long)(e), (long)(f))
+
+static inline int64_t sd_now_ns(void)
+{
+	struct timespec t;
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return t.tv_sec * 1000000000ll + t.tv_nsec;
+}
+
+#endif

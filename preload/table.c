@@ -1,0 +1,175 @@
+/* The descriptor table: number -> what libsd knows of it. Lock-free for readers; a number without
+ * an entry costs one load. Close: table first, then kernel. Open: kernel first, entry last. */
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+
+#include "sd.h"
+
+struct sd_ent *sd_table[SD_FD_MAX];
+int sd_fd_top;
+
+static struct sd_ent hidden = {.kind = SD_HIDDEN_FD};
+static sd_mutex pool_mutex;
+static struct sd_conn *pool_head, **pool_tail = &pool_head;
+
+/* Records are never unmapped and are reused oldest first, so a thread that still looks at a record
+ * whose descriptor another thread just closed reads valid memory and finds it not attached. */
+static struct sd_conn *conn_alloc(void)
+{
+	enum { CHUNK = 256 };
+	sd_mutex_lock(&pool_mutex);
+	if (pool_head == NULL || pool_head->next == NULL) {
+		struct sd_conn *m = mmap(NULL, CHUNK * sizeof *m, PROT_READ | PROT_WRITE,
+					 MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+		if (m == MAP_FAILED) {
+			sd_mutex_unlock(&pool_mutex);
+			return NULL;
+		}
+		for (int i = 0; i < CHUNK; i++) {
+			*pool_tail = &m[i];
+			pool_tail = &m[i].next;
+		}
+	}
+	struct sd_conn *c = pool_head;
+	pool_head = c->next;
+	sd_mutex_unlock(&pool_mutex);
+	memset(c, 0, sizeof *c);
+	c->ent.kind = SD_CONN;
+	return c;
+}
+
+static void conn_free(struct sd_conn *c)
+{
+	sd_mutex_lock(&pool_mutex);
+	c->next = NULL;
+	*pool_tail = c;
+	pool_tail = &c->next;
+	sd_mutex_unlock(&pool_mutex);
+}
+
+static void put(int fd, struct sd_ent *e)
+{
+	for (int top = sd_peek(&sd_fd_top); fd >= top && !sd_cas(&sd_fd_top, top, fd + 1); top = sd_peek(&sd_fd_top))
+		;
+	sd_store(&sd_table[fd], e);
+}
+
+void sd_put_set(int fd, struct sd_ent *set) { put(fd, set); }
+
+int sd_is_hidden(int fd)
+{
+	struct sd_ent *e = sd_ent_of(fd);
+	return e && e->kind == SD_HIDDEN_FD;
+}
+
+/* Hidden numbers start at 512 where the limit allows, below what select can name. */
+int sd_hide(int fd)
+{
+	int to = sd_sys(SYS_fcntl, fd, F_DUPFD_CLOEXEC, 512);
+	if (to < 0 || to >= SD_FD_MAX) {
+		if (to >= 0)
+			sd_sys(SYS_close, to);
+		to = sd_sys(SYS_fcntl, fd, F_DUPFD_CLOEXEC, 3);
+	}
+	sd_sys(SYS_close, fd);
+	if (to < 0)
+		return to;
+	put(to, &hidden);
+	return to;
+}
+
+int sd_move_hidden(int fd)
+{
+	int to = sd_sys(SYS_fcntl, fd, F_DUPFD_CLOEXEC, fd + 1);
+	if (to < 0)
+		return -EMFILE;
+	put(to, &hidden);
+	sd_waker_moved(fd, to);
+	sd_client_moved(fd, to);
+	if (sd_g.out_fd == fd)
+		sd_store(&sd_g.out_fd, to);
+	sd_unhide(fd);
+	return 0;
+}
+
+void sd_unhide(int fd)
+{
+	if (sd_is_hidden(fd)) {
+		sd_store(&sd_table[fd], NULL);
+		sd_sys(SYS_close, fd);
+	}
+}
+
+void sd_track(int fd, int end)
+{
+	int proto = 0;
+	socklen_t len = sizeof proto;
+	sd_evict(fd);
+	if (!sd_g.on || (unsigned)fd >= SD_FD_MAX ||
+	    sd_sys(SYS_getsockopt, fd, SOL_SOCKET, SO_PROTOCOL, &proto, &len) < 0 || proto != IPPROTO_TCP)
+		return;
+	if (fd <= 2) {
+		sd_count(SD_COUNT_STDIO);
+		return;
+	}
+	struct sd_conn *c = conn_alloc();
+	if (c == NULL)
+		return;
+	c->end = end;
+	c->refs = 1;
+	c->state = SD_ST_TCP;
+	put(fd, &c->ent);
+}
+
+struct sd_conn *sd_detach(int fd)
+{
+	struct sd_ent *e = sd_ent_of(fd);
+	if (e == NULL || e->kind == SD_HIDDEN_FD)
+		return NULL;
+	sd_store(&sd_table[fd], NULL);
+	if (e->kind == SD_SET) {
+		sd_set_closed((struct sd_set *)e);
+		return NULL;
+	}
+	struct sd_conn *c = (struct sd_conn *)e;
+	if (sd_add(&c->refs, -1) != 0)
+		return NULL;
+	sd_members_closed(c);
+	return c;
+}
+
+void sd_release(struct sd_conn *c)
+{
+	if (c->cookie)
+		sd_mon_withdraw(c);
+	sd_store(&c->state, SD_ST_KERNEL);
+	if (c->slot)
+		sd_mon_gone(c->cookie, c->peer->arena, c->slotno);
+	conn_free(c);
+}
+
+void sd_evict(int fd)
+{
+	struct sd_conn *c = sd_detach(fd);
+	if (c)
+		sd_release(c);
+}
+
+void sd_alias(int from, int to)
+{
+	struct sd_ent *e = sd_ent_of(from);
+	if (to == from || (unsigned)to >= SD_FD_MAX)
+		return;
+	sd_evict(to);
+	if (e == NULL || e->kind != SD_CONN)
+		return;
+	struct sd_conn *c = (struct sd_conn *)e;
+	/* libc's stdio reads and writes 0, 1 and 2 without us. */
+	if (to <= 2)
+		sd_conn_keep(c, from, SD_STATUS_STDIO);
+	sd_add(&c->refs, 1);
+	put(to, e);
+}

@@ -1,0 +1,183 @@
+/* Spin, then yield, then park: each budgeted in time (docs/architecture.md, Bells). */
+#include <sched.h>
+#include <signal.h>
+#include <sys/time.h>
+
+#include "sd.h"
+
+#define SPIN_NS 20000	   /* longer spins in vain cost more than they win */
+#define SHORT_SPIN_NS 2000 /* after four spins in vain */
+#define STRANGER_NS 20000  /* a yield that took longer let a stranger run */
+#define SETTLE_NS 1000000  /* store buffers have drained by then: a later sleep may be unlimited */
+
+static __thread int64_t no_yield_until, no_yield_for;
+
+static int ready(struct sd_conn *c, int fd, int what)
+{
+	if (!sd_attached(c))
+		return 0;
+	if (sd_peek(&c->slot->hdr.err[c->end]))
+		return 1;
+	if (what == SD_WAIT_ROOM)
+		return sd_tx_room(&c->tx);
+	if (what == SD_WAIT_TX)
+		return sd_tx_gen(sd_out(c)) != 0 && sd_tx_writable(&c->tx);
+	struct sd_direction *d = sd_in(c);
+	uint32_t gen = sd_tx_gen(d);
+	if (gen == 0)
+		return 0;
+	if (sd_peek(&d->rx.rgen) == 0) /* the last bytes on TCP wake us through the anchor */
+		return sd_kernel_read(fd) == sd_peek(&d->seg.base[1]);
+	return sd_class_of(d, sd_peek(&d->rx.rgen)) != SD_CLASS_TCP && sd_rx_new(d);
+}
+
+/* 1 if the direction became ready without sleeping. */
+static int spin(struct sd_conn *c, int fd, int what)
+{
+	struct sd_direction *d = what == SD_WAIT_RX ? sd_in(c) : sd_out(c);
+	uint32_t peer_cpu = what != SD_WAIT_RX ? sd_peek(&d->rx.cpu) : sd_peek(&d->tx.cpu);
+	int64_t start = sd_now_ns();
+	if (sd_g.cores == 1 || peer_cpu == (uint32_t)sched_getcpu() + 1) {
+		if (start < no_yield_until)
+			return 0;
+		for (int i = 0; i < 8; i++) {
+			sd_sys(SYS_sched_yield);
+			int64_t now = sd_now_ns();
+			if (ready(c, fd, what)) {
+				no_yield_for = 0;
+				return 1;
+			}
+			if (now - start > STRANGER_NS) {
+				no_yield_for = no_yield_for ? no_yield_for * 2 : SETTLE_NS;
+				if (no_yield_for > 128 * (int64_t)SETTLE_NS)
+					no_yield_for = 128 * (int64_t)SETTLE_NS;
+				no_yield_until = now + no_yield_for;
+				return 0;
+			}
+			start = now;
+		}
+		return 0;
+	}
+	int64_t budget = c->spin_miss < 4 || c->spin_miss % 16 == 0 ? SPIN_NS : SHORT_SPIN_NS;
+	do {
+		for (int i = 0; i < 16; i++) {
+			if (ready(c, fd, what)) {
+				c->spin_miss = 0;
+				return 1;
+			}
+			sd_pause();
+		}
+	} while (sd_now_ns() - start < budget);
+	c->spin_miss++;
+	return 0;
+}
+
+static void ignore(void *arg, unsigned member)
+{
+	(void)arg;
+	(void)member;
+}
+
+/* One sleep, in the kernel, on the bell and the anchor. */
+static int park(struct sd_conn *c, int fd, int what, int64_t deadline)
+{
+	struct sd_waker *w = sd_waker_of_thread();
+	int attached = sd_attached(c), armed = 0, result = 0;
+	struct sd_bell *b = NULL;
+	struct sd_watch_line *line = NULL;
+	struct pollfd p[2] = {{fd, 0, 0}, {w ? w->fd : -1, POLLIN, 0}};
+
+	if (attached && w && (b = sd_waker_bell(w)) != NULL) {
+		line = what == SD_WAIT_TX ? &sd_out(c)->tx_watch : &sd_in(c)->rx_watch;
+		armed = sd_watch_arm(line, w->bell, 0);
+		sd_add(&b->parked, 1);
+		sd_bell_harvest(b, w->bell, ignore, NULL); /* what was marked for an earlier wait */
+	}
+	if (w)
+		sd_add(&w->waiting, 1);
+	if (!armed && attached)
+		sd_count(SD_COUNT_WATCH_FULL);
+	if (what == SD_WAIT_RX)
+		p[0].events = POLLIN | POLLRDHUP;
+	else if (!attached || sd_tx_gen(sd_out(c)) == 0)
+		p[0].events = POLLOUT;
+	else
+		p[0].events = c->kev & POLLRDHUP ? 0 : POLLRDHUP;
+
+	int64_t settled = sd_now_ns() + SETTLE_NS;
+	while (attached == sd_attached(c) && !ready(c, fd, what)) {
+		int64_t now = sd_now_ns(), until = deadline;
+		if (now >= deadline) {
+			result = -EAGAIN;
+			break;
+		}
+		/* Without a bell we must look again ourselves. After the peer's FIN its death makes no
+		 * further sign on the anchor. */
+		if (attached && (now < settled || !armed) && until > now + SETTLE_NS)
+			until = now + SETTLE_NS;
+		else if ((c->kev & POLLRDHUP) && what == SD_WAIT_TX && until > now + 100 * SETTLE_NS)
+			until = now + 100 * SETTLE_NS;
+		struct timespec t = {(until - now) / 1000000000, (until - now) % 1000000000};
+		sd_count(SD_COUNT_PARK);
+		long r = sd_sys(SYS_ppoll, p, 2, until == INT64_MAX ? NULL : &t, NULL, 8);
+		if (r == -EINTR && (deadline != INT64_MAX || sd_eintr())) {
+			result = -EINTR;
+			break;
+		}
+		if (r > 0 && p[1].revents) {
+			sd_waker_drain(w);
+			break;
+		}
+		if (r > 0 || ((c->kev & POLLRDHUP) && what == SD_WAIT_TX && r == 0))
+			break;
+	}
+	if (w)
+		sd_add(&w->waiting, -1);
+	if (b) {
+		sd_add(&b->parked, -1);
+		if (armed)
+			sd_watch_disarm(line, w->bell, 0);
+	}
+	return result;
+}
+
+int sd_wait(struct sd_conn *c, int fd, int what, int64_t deadline_ns)
+{
+	if (sd_attached(c)) {
+		struct sd_direction *d = what == SD_WAIT_TX ? sd_out(c) : sd_in(c);
+		if (sd_tx_gen(d) != 0 && (what == SD_WAIT_TX || sd_peek(&d->rx.rgen) != 0) && spin(c, fd, what))
+			return 0;
+	}
+	return park(c, fd, what, deadline_ns);
+}
+
+void sd_wait_briefly(struct sd_conn *c, int fd)
+{
+	spin(c, fd, SD_WAIT_ROOM);
+}
+
+/* Which handler ran is not known here. If every installed handler has SA_RESTART the call restarts,
+ * as the kernel's would; otherwise EINTR is reported. */
+int sd_eintr(void)
+{
+	struct {
+		void (*handler)(int);
+		unsigned long flags;
+		void (*restorer)(void);
+		uint64_t mask;
+	} a;
+	for (int s = 1; s <= 64; s++)
+		if (sd_sys(SYS_rt_sigaction, s, NULL, &a, 8) == 0 && a.handler != SIG_DFL && a.handler != SIG_IGN &&
+		    !(a.flags & SA_RESTART))
+			return 1;
+	return 0;
+}
+
+int64_t sd_deadline(int fd, int optname)
+{
+	struct timeval t;
+	socklen_t n = sizeof t;
+	if (sd_sys(SYS_getsockopt, fd, SOL_SOCKET, optname, &t, &n) < 0 || (t.tv_sec == 0 && t.tv_usec == 0))
+		return INT64_MAX;
+	return sd_now_ns() + t.tv_sec * 1000000000ll + t.tv_usec * 1000ll;
+}
