@@ -56,17 +56,22 @@ func (d *Daemon) admit(a Admit) {
 	c := d.clients[a.Reg]
 	welcome := &queue.Msg{Type: queue.MsgWelcome, Proc: a.Proc}
 	var fds []int
-	if a.Fresh {
-		p, err := newPage(a.Proc, a.Key)
+	switch a.Page {
+	case PageNew:
+		p, err := newPage(a.Key)
 		if err != nil {
 			d.log.Error("no bell page for a process: raise RLIMIT_NOFILE or free memory", "pid", c.proc.pid, "err", err)
 			d.reject(a.Reg, queue.StatusLimit)
 			return
 		}
+		p.own(a.Proc)
 		d.pages[a.Proc] = p
 		fds = append(fds, int(p.file.Fd()))
+	case PageShown:
+		d.pages[a.Proc], c.shown = c.shown, nil
+		d.pages[a.Proc].own(a.Proc)
 	}
-	d.log.Debug("process", "reg", a.Reg, "pid", c.proc.pid, "uid", c.proc.uid, "proc", a.Proc, "family", !a.Fresh)
+	d.log.Debug("process", "reg", a.Reg, "pid", c.proc.pid, "uid", c.proc.uid, "proc", a.Proc, "page", a.Page)
 	if err := c.conn.TrySend(welcome, fds...); err != nil {
 		d.log.Debug("welcome", "pid", c.proc.pid, "err", err)
 		c.conn.Close() // the reader sees it and posts Closed
@@ -157,7 +162,7 @@ func (d *Daemon) buryBells(a Bury) {
 	for _, proc := range a.Peers {
 		if p := d.pages[proc]; p != nil {
 			for _, nonce := range p.sleepers() {
-				d.ringer.ring(nonce)
+				d.ringer.Ring(nonce)
 			}
 		}
 	}

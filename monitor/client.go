@@ -24,6 +24,8 @@ type client struct {
 	reg  Reg
 	conn *wire.Conn
 	proc *process
+
+	shown *page // that came with Hello and is not taken over yet, or nil
 }
 
 // serve handles one connection from its first message to its end.
@@ -31,7 +33,9 @@ func (d *Daemon) serve(conn *wire.Conn) {
 	defer conn.Close()
 	conn.SetReadDeadline(time.Now().Add(helloTimeout))
 	m, fds, err := conn.Recv()
-	wire.CloseAll(fds)
+	if m.Type != queue.MsgHello {
+		wire.CloseAll(fds)
+	}
 	if err != nil {
 		if !errors.Is(err, io.EOF) { // a second monitor, or doctor, only looks whether we answer
 			d.log.Debug("connection without a message", "err", err)
@@ -42,21 +46,22 @@ func (d *Daemon) serve(conn *wire.Conn) {
 	case wire.MsgStat:
 		d.answer(conn)
 	case queue.MsgHello:
-		d.register(conn, m)
+		d.register(conn, m, fds)
 	default:
 		d.log.Warn("connection began with another message than Hello", "type", m.Type)
 	}
 }
 
 // register admits a process and reads its messages until its connection ends.
-func (d *Daemon) register(conn *wire.Conn, hello queue.Msg) {
+func (d *Daemon) register(conn *wire.Conn, hello queue.Msg, fds []int) {
 	proc, err := identify(conn)
 	if err != nil {
+		wire.CloseAll(fds)
 		d.log.Info("process not registered", "err", err)
 		_ = conn.TrySend(&queue.Msg{Type: queue.MsgWelcome, Status: queue.StatusDenied})
 		return
 	}
-	c := &client{conn: conn, proc: proc}
+	c := &client{conn: conn, proc: proc, shown: d.shownPage(fds, hello.Key)}
 	if !d.post(func() { d.join(c, hello) }) {
 		proc.pidfd.Close()
 		return
@@ -90,8 +95,27 @@ func (d *Daemon) join(c *client, hello queue.Msg) {
 	d.step(Joined{
 		Reg: c.reg, PID: c.proc.pid, UID: c.proc.uid, Name: printable(hello.Name[:]),
 		ABI: hello.ABI, Key: hello.Key, FreshKey: random() | 1, // 0 means no key
-		Status: status,
+		HasPage: c.shown != nil,
+		Status:  status,
 	})
+	if c.shown != nil { // it was not needed
+		c.shown.close()
+		c.shown = nil
+	}
+}
+
+// shownPage is the bell page that came with Hello, or nil if none did that fits key.
+func (d *Daemon) shownPage(fds []int, key uint64) *page {
+	if len(fds) != 1 || key == 0 {
+		wire.CloseAll(fds)
+		return nil
+	}
+	p, err := adoptPage(fds[0], key)
+	if err != nil {
+		d.log.Info("process showed a bell page that is not one", "err", err)
+		return nil
+	}
+	return p
 }
 
 // hungUp takes the end of a connection. Of a process that was admitted, the pidfd stays: its death

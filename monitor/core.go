@@ -11,7 +11,6 @@ import (
 const (
 	maxWaiting = 1 << 16 // offers without a peer
 	maxKept    = 256     // connections listed as kept on the kernel
-	maxRetired = 64      // families without a live registration whose page is kept for late children
 )
 
 // Period of looking again at slots whose sockets were still held.
@@ -44,8 +43,7 @@ type Core struct {
 	uid       int // of the monitor; 0 serves everybody
 	regs      map[Reg]*registration
 	families  map[uint32]*family
-	keys      map[uint64]*family
-	retired   []*family // oldest first
+	keys      map[familyKey]*family
 	nextProc  uint32
 	nextArena uint32
 
@@ -74,11 +72,16 @@ type registration struct {
 
 // family is a process and its forked children: whoever shares a bell page.
 type family struct {
-	proc   uint32
-	key    uint64
-	uid    int
-	live   int // registrations that are not closed
-	arenas map[uint32]*arena
+	proc    uint32
+	id      familyKey
+	live    int // registrations that are not closed
+	members int // registrations whose processes are not dead; live ≤ members
+	arenas  map[uint32]*arena
+}
+
+type familyKey struct {
+	uid int
+	key uint64
 }
 
 // Kept is a connection that stays on the kernel, and why.
@@ -97,7 +100,7 @@ func NewCore(uid int, first uint32) *Core {
 		uid:       uid,
 		regs:      map[Reg]*registration{},
 		families:  map[uint32]*family{},
-		keys:      map[uint64]*family{},
+		keys:      map[familyKey]*family{},
 		nextProc:  first,
 		nextArena: first,
 		waiting:   newWaitingTable(),

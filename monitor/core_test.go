@@ -118,6 +118,7 @@ func parseEvent(line string) (Event, error) {
 		if f["abi"] != "" {
 			j.ABI = f.num("abi")
 		}
+		j.HasPage = f["page"] == "shown"
 		if f["uid"] != "" {
 			j.UID = int(f.num("uid"))
 		}
@@ -153,7 +154,7 @@ func describe(a Action) string {
 	case Reject:
 		return fmt.Sprintf("reject reg=%d: %s", a.Reg, wire.StatusText(a.Status))
 	case Admit:
-		return fmt.Sprintf("admit reg=%d proc=%d fresh=%v key=%d", a.Reg, a.Proc, a.Fresh, a.Key)
+		return fmt.Sprintf("admit reg=%d proc=%d page=%s key=%d", a.Reg, a.Proc, [...]string{"shared", "shown", "new"}[a.Page], a.Key)
 	case Confirm:
 		return fmt.Sprintf("confirm old=%d new=%d", a.Old.Cookie, a.New.Cookie)
 	case Introduce:
@@ -226,29 +227,5 @@ func TestWaitingTableIsBounded(t *testing.T) {
 	want := Refuse{Reg: 1, Cookie: 0, Status: queue.StatusNoPeer}
 	if len(refused) != 1 || refused[0] != want {
 		t.Errorf("got %v, want the oldest refused", refused)
-	}
-}
-
-func TestLateChildFindsItsFamilyUntilManyOthersCame(t *testing.T) {
-	c := NewCore(1000, 0)
-	c.Step(Joined{Reg: 1, UID: 1000, ABI: queue.ABIHash, FreshKey: 7})
-	c.Step(Died{Reg: 1})
-	child := c.Step(Joined{Reg: 2, UID: 1000, ABI: queue.ABIHash, Key: 7, FreshKey: 8})
-	if a := child[0].(Admit); a.Fresh || a.Proc != 1 {
-		t.Errorf("child got %+v, want its parent's page", a)
-	}
-	c.Step(Died{Reg: 2})
-	dropped := 0
-	for i := range maxRetired {
-		reg := Reg(10 + i)
-		c.Step(Joined{Reg: reg, UID: 1000, ABI: queue.ABIHash, FreshKey: uint64(reg)})
-		for _, a := range c.Step(Died{Reg: reg}) {
-			if a == (DropPage{Proc: 1}) {
-				dropped++
-			}
-		}
-	}
-	if dropped != 1 || len(c.retired) != maxRetired {
-		t.Errorf("page dropped %d times, %d retired", dropped, len(c.retired))
 	}
 }

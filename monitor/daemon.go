@@ -13,6 +13,7 @@ import (
 
 	"github.com/socksdirect/libsd/internal/sockdiag"
 	"github.com/socksdirect/libsd/monitor/wire"
+	"github.com/socksdirect/libsd/queue"
 )
 
 // Daemon does what Core decides. One goroutine, that of Run, owns everything here; readers of
@@ -22,7 +23,7 @@ type Daemon struct {
 	log      *slog.Logger
 	listener *listener
 	diag     *sockdiag.Conn
-	ringer   ringer
+	ringer   *queue.Ringer
 	netns    uint64
 	uid      int
 
@@ -50,13 +51,13 @@ func New(path string, log *slog.Logger) (*Daemon, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: does the kernel have CONFIG_INET_DIAG?", err)
 	}
-	ringer, err := newRinger()
+	ringer, err := queue.NewRinger()
 	if err != nil {
 		return nil, errors.Join(err, diag.Close())
 	}
 	l, err := listen(path)
 	if err != nil {
-		return nil, errors.Join(err, diag.Close(), ringer.close())
+		return nil, errors.Join(err, diag.Close(), ringer.Close())
 	}
 	timer := time.NewTimer(time.Hour)
 	timer.Stop()
@@ -148,7 +149,7 @@ func (d *Daemon) shutdown() {
 	for _, f := range d.arenas {
 		f.Close()
 	}
-	d.ringer.close()
+	d.ringer.Close()
 	d.diag.Close()
 }
 

@@ -27,14 +27,16 @@ type SlotID struct {
 type Event interface{ isEvent() }
 
 type (
-	// Joined: a process said Hello. Status is what the kernel's view of it allows; FreshKey is a
-	// random number to be its key if it becomes a family of its own.
+	// Joined: a process said Hello. Status is what the kernel's view of it allows; HasPage says
+	// that it showed a sound bell page with Key, as it does when the monitor that made the page is
+	// gone; FreshKey is a random number to be its key if it needs a new page.
 	Joined struct {
 		Reg      Reg
 		PID, UID int
 		Name     string
 		ABI      uint64
 		Key      uint64
+		HasPage  bool
 		FreshKey uint64
 		Status   uint32
 	}
@@ -95,12 +97,12 @@ func (Tick) isEvent()        {}
 type Action interface{ isAction() }
 
 type (
-	// Admit: send Welcome. If Fresh, make a bell page with Key first and send it along.
+	// Admit: send Welcome, after doing with the bell page of Proc what Page says.
 	Admit struct {
-		Reg   Reg
-		Proc  uint32
-		Fresh bool
-		Key   uint64
+		Reg  Reg
+		Proc uint32
+		Page PageOrigin
+		Key  uint64
 	}
 	// Reject: send Welcome with Status and hang up.
 	Reject struct {
@@ -133,7 +135,8 @@ type (
 	Reclaim struct{ SlotID }
 	// DropArena: close the arena's memfd; mappings of processes live on.
 	DropArena struct{ Arena uint32 }
-	// DropPage: unmap and close the bell page of a family that is gone.
+	// DropPage: unmap and close the bell page of a family that is gone. Should a forked child turn
+	// up later, it shows the page itself.
 	DropPage struct{ Proc uint32 }
 	// Bury: free the bells in the page of Proc whose owners, Reg's process among them, are dead,
 	// and ring every bell in the pages Peers that somebody sleeps on: he may wait for the dead.
@@ -144,6 +147,15 @@ type (
 	}
 	// Arm: send Tick after this time; an earlier Arm is void.
 	Arm struct{ After time.Duration }
+)
+
+// PageOrigin says where the bell page of a process comes from.
+type PageOrigin int
+
+const (
+	PageShared PageOrigin = iota // another registration of the family has it
+	PageShown                    // the process brought it from the time of an earlier monitor
+	PageNew                      // to be made, with the key, and sent with Welcome
 )
 
 // IntroEnd is one addressee of Introduce.

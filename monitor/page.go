@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"os"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/socksdirect/libsd/internal/shm"
 	"github.com/socksdirect/libsd/queue"
 )
@@ -19,7 +17,7 @@ type page struct {
 }
 
 // newPage makes a bell page. It fails when memory or descriptors are short.
-func newPage(proc uint32, key uint64) (*page, error) {
+func newPage(key uint64) (*page, error) {
 	f, err := shm.CreateSealed("sdirect-bells", queue.BellPageSize)
 	if err != nil {
 		return nil, err
@@ -31,7 +29,7 @@ func newPage(proc uint32, key uint64) (*page, error) {
 	}
 	p := &page{file: f, mem: mem}
 	h := p.header()
-	h.Key, h.Proc = key, proc
+	h.Key = key
 	shm.Store64(&h.ABI, queue.ABIHash)
 	return p, nil
 }
@@ -41,6 +39,30 @@ func (p *page) header() *queue.BellPage { return shm.At[queue.BellPage](p.mem, 0
 func (p *page) bell(i int) *queue.Bell {
 	return shm.At[queue.Bell](p.mem, queue.BellOff+i*(queue.BitsOff-queue.BellOff)/queue.Bells)
 }
+
+// adoptPage takes over a bell page that an earlier monitor made and a process shows; fd becomes the
+// page's. It fails if the page is not what key says, or could be shrunk under us.
+func adoptPage(fd int, key uint64) (*page, error) {
+	f := os.NewFile(uintptr(fd), "sdirect-bells")
+	if err := shm.CheckSealed(fd, queue.BellPageSize); err != nil {
+		f.Close()
+		return nil, err
+	}
+	mem, err := shm.Map(fd, queue.BitsOff)
+	if err != nil {
+		f.Close()
+		return nil, err
+	}
+	p := &page{file: f, mem: mem}
+	if abi, has := shm.Load64(&p.header().ABI), shm.Load64(&p.header().Key); abi != queue.ABIHash || has != key {
+		p.close()
+		return nil, fmt.Errorf("bell page has layout %#x and another key, or another layout than %#x", abi, queue.ABIHash)
+	}
+	return p, nil
+}
+
+// own writes the number of the family.
+func (p *page) own(proc uint32) { shm.Store32(&p.header().Proc, proc) }
 
 // mail tells the family that a message lies in one of its registration sockets.
 func (p *page) mail() { shm.Add32(&p.header().Mail, 1) }
@@ -72,21 +94,4 @@ func (p *page) sleepers() []uint64 {
 		}
 	}
 	return nonces
-}
-
-// ringer wakes sleepers.
-type ringer struct{ fd int }
-
-func newRinger() (ringer, error) {
-	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
-	return ringer{fd: fd}, os.NewSyscallError("socket", err)
-}
-
-func (r ringer) close() error { return unix.Close(r.fd) }
-
-// ring sends an empty datagram to a bell. An error is of no interest: the bell is gone, or has a
-// datagram already.
-func (r ringer) ring(nonce uint64) {
-	addr := &unix.SockaddrUnix{Name: fmt.Sprintf("@sdbell-%016x", nonce)}
-	_ = unix.Sendto(r.fd, nil, unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL, addr)
 }

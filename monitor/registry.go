@@ -22,18 +22,22 @@ func (c *Core) join(e Joined) {
 		return
 	}
 	// Peers can read the key in the bell page, so it does not prove kinship between users.
-	f := c.keys[e.Key]
-	fresh := e.Key == 0 || f == nil || f.uid != e.UID
-	if fresh {
+	id, origin := familyKey{e.UID, e.Key}, PageShared
+	f := c.keys[id]
+	if e.Key == 0 || f == nil {
+		origin = PageShown
+		if e.Key == 0 || !e.HasPage {
+			origin, id.key = PageNew, e.FreshKey
+		}
 		c.nextProc++
-		f = &family{proc: c.nextProc, key: e.FreshKey, uid: e.UID, arenas: map[uint32]*arena{}}
+		f = &family{proc: c.nextProc, id: id, arenas: map[uint32]*arena{}}
 		c.families[f.proc] = f
-		c.keys[f.key] = f
+		c.keys[id] = f
 	}
-	c.retired = slices.DeleteFunc(c.retired, func(r *family) bool { return r == f })
 	f.live++
+	f.members++
 	c.regs[e.Reg] = &registration{reg: e.Reg, pid: e.PID, uid: e.UID, name: e.Name, family: f, met: map[uint32]bool{}}
-	c.do(Admit{Reg: e.Reg, Proc: f.proc, Fresh: fresh, Key: f.key})
+	c.do(Admit{Reg: e.Reg, Proc: f.proc, Page: origin, Key: id.key})
 }
 
 // closed ends a registration: its offers are void and its ends of connections released.
@@ -60,9 +64,6 @@ func (c *Core) closed(reg Reg) {
 		}
 		c.dropIfUnused(a)
 	}
-	if f.live == 0 {
-		c.retire(f)
-	}
 }
 
 // died looks after what a dead process left: sockets that are closed only now, bells, sleepers.
@@ -86,20 +87,11 @@ func (c *Core) died(reg Reg) {
 		}
 	}
 	c.do(Bury{Reg: reg, Proc: f.proc, Peers: peers})
-}
-
-// retire keeps the page of a family without live registrations for a while, because a child that
-// has not registered yet may still show its key.
-func (c *Core) retire(f *family) {
-	c.retired = append(c.retired, f)
-	if len(c.retired) <= maxRetired {
-		return
+	if f.members--; f.members == 0 {
+		delete(c.families, f.proc)
+		delete(c.keys, f.id)
+		c.do(DropPage{Proc: f.proc})
 	}
-	old := c.retired[0]
-	c.retired = c.retired[1:]
-	delete(c.families, old.proc)
-	delete(c.keys, old.key)
-	c.do(DropPage{Proc: old.proc})
 }
 
 func (f *family) sortedArenas() []*arena {
