@@ -98,24 +98,29 @@ func (r *Receiver) Look() (where Where, avail uint64) {
 		}
 		end := tail
 		if gen != r.rgen {
-			end = shm.Load64(&r.d.Seg.Base[(r.rgen+1)%SegDescs])
-			if distance(end, tail) < 0 {
+			// The segment may have ended after tail was loaded; then tail is the limit for now.
+			next := shm.Load64(&r.d.Seg.Base[(r.rgen+1)%SegDescs])
+			if distance(r.head, next) < 0 {
 				return r.bad()
+			}
+			if distance(next, tail) > 0 {
+				end = next
+			}
+			if next == r.head {
+				if !r.advance() {
+					return r.bad()
+				}
+				continue
 			}
 		}
 		n := distance(r.head, end)
 		if n < 0 || uint64(n) > Capacity(r.seg.class) {
 			return r.bad()
 		}
-		if n > 0 {
-			return InRing, uint64(n)
-		}
-		if gen == r.rgen {
+		if n == 0 {
 			return RingDry, 0
 		}
-		if !r.advance() {
-			return r.bad()
-		}
+		return InRing, uint64(n)
 	}
 	return RingDry, 0
 }

@@ -199,7 +199,6 @@ func TestEachHostileWordIsNoticed(t *testing.T) {
 		"tail behind head":        func(d *Direction) { d.Tx.Tail = d.Rx.Head - 1 },
 		"tail beyond capacity":    func(d *Direction) { d.Tx.Tail = d.Rx.Head + CapHot + 1 },
 		"gen jumps":               func(d *Direction) { d.Tx.Gen = 100 },
-		"next base beyond tail":   func(d *Direction) { d.Tx.Gen = 2; d.Seg.Base[2] = d.Tx.Tail + 1 },
 		"next base behind head":   func(d *Direction) { d.Tx.Gen = 2; d.Seg.Base[2] = d.Rx.Head - 1 },
 		"next class is no class":  func(d *Direction) { d.Tx.Gen = 2; d.Seg.Base[2] = d.Rx.Head; d.Seg.Class[2] = 77 },
 		"gen back to the anchor":  func(d *Direction) { d.Tx.Gen = 0 },
@@ -265,5 +264,33 @@ func BenchmarkStream64K(b *testing.B) {
 	}
 	for done := false; !done; {
 		done, _ = s.SwitchToTCP()
+	}
+}
+
+// TestSegmentThatEndsAfterTheTailWasLoaded plays the moment in which a receiver has loaded Tail and
+// the sender then publishes more and switches: the old Tail is the limit until the next look.
+func TestSegmentThatEndsAfterTheTailWasLoaded(t *testing.T) {
+	d, _, s, r := heapPair(t)
+	s.Open(nearWrap)
+	if err := enter(r); err != nil {
+		t.Fatal(err)
+	}
+	s.Write(make([]byte, 100))
+	old := d.Tx.Tail
+	s.Write(make([]byte, 50))
+	s.Switch(ClassBulk)
+	d.Tx.Tail, old = old, d.Tx.Tail
+	p := make([]byte, 1000)
+	for _, want := range []struct {
+		n     int
+		where Where
+	}{{100, InRing}, {0, RingDry}} {
+		if n, where := r.Read(p); n != want.n || where != want.where {
+			t.Fatalf("read %d at %d, want %v", n, where, want)
+		}
+	}
+	d.Tx.Tail = old
+	if n, where := r.Read(p); n != 50 || where != InRing {
+		t.Fatalf("then read %d at %d", n, where)
 	}
 }

@@ -81,13 +81,9 @@ func (c *Conn) Close() error {
 		c.dl.Unlock()
 		if l == nil {
 			err = c.tcp.Close()
-			return
+		} else {
+			err = l.close()
 		}
-		if l.unreadInbound() && !c.rdShut.Load() {
-			c.tcp.SetLinger(0)
-		}
-		err = c.tcp.Close()
-		l.detach()
 	})
 	if err != nil {
 		return c.wrap("close", err)

@@ -68,21 +68,27 @@ func (c *Conn) promote(shared sharedArena, at place) bool {
 	return true
 }
 
-// detach takes the link out of the peer's sight after the anchor was closed.
-func (l *link) detach() {
+// close closes the anchor of a promoted connection and leaves the slot. The monitor may give the
+// slot to another connection as soon as the anchor is closed, so nobody may be inside by then.
+func (l *link) close() error {
+	c := l.c
+	c.tcp.SetWriteDeadline(time.Unix(1, 0)) // calls a writer out of the kernel
+	c.rd.Lock()
+	defer c.rd.Unlock()
+	c.wr.Lock()
+	defer c.wr.Unlock()
+	if l.unreadInbound() && !c.rdShut.Load() {
+		c.tcp.SetLinger(0) // unread bytes: the peer is to see RST, as on Linux
+	}
 	l.rx.unwatch(&l.in().RxWatch)
 	l.tx.unwatch(&l.out().TxWatch)
-	// Blocked calls have seen closed by now or are about to: wait them out before the members
-	// go to other connections.
-	l.c.rd.Lock()
-	l.c.wr.Lock()
+	err := c.tcp.Close()
 	l.rx.leave()
 	l.tx.leave()
-	l.c.wr.Unlock()
-	l.c.rd.Unlock()
-	if cl := l.c.dom.client; cl != nil {
-		cl.Gone(l.c.cookieOf(), l.place.arena, l.place.slot)
+	if cl := c.dom.client; cl != nil {
+		cl.Gone(c.cookieOf(), l.place.arena, l.place.slot)
 	}
+	return err
 }
 
 // unreadInbound tells whether the peer has published what was not read here.

@@ -7,12 +7,19 @@ import (
 	"testing"
 
 	"github.com/socksdirect/libsd/internal/shm"
+	"github.com/socksdirect/libsd/monitor/wire"
 	"github.com/socksdirect/libsd/queue"
 )
 
 // TestMain keeps a monitor of the machine out of the tests: they introduce by hand, or start one.
 func TestMain(m *testing.M) {
-	os.Setenv("SDIRECT_SOCKET", "/nonexistent/sdirect.sock")
+	if os.Getenv(echoEnv) != "" {
+		if err := echo(); err != nil {
+			os.Stderr.WriteString(err.Error() + "\n")
+		}
+		os.Exit(1)
+	}
+	os.Setenv(wire.EnvSocket, "/nonexistent/sdirect.sock")
 	os.Exit(m.Run())
 }
 

@@ -8,6 +8,13 @@ import (
 // always enough.
 const evictEvery = 50 * time.Microsecond
 
+// A closing socket sends FIN a moment before it loses its inode. An end that has left bytes unread
+// is therefore asked again before its FIN counts as half a close.
+const (
+	askAgain      = 5
+	askAgainAfter = time.Millisecond
+)
+
 // watchAnchor lives as long as the anchor and reports what happens on it: bytes, FIN, RST. It
 // sleeps in the netpoller, holding package net's read lock, so nobody else may read through it.
 func (l *link) watchAnchor() {
@@ -23,9 +30,7 @@ func (l *link) watchAnchor() {
 	l.c.tcp.raw.Read(func(fd uintptr) bool {
 		s := state(fd)
 		if finReceived(s) && !l.fin.Load() {
-			if fullyClosed(l.c.local, l.c.remote) {
-				l.full.Store(true)
-			}
+			l.full.Store(l.closedWhole())
 			l.fin.Store(true)
 		}
 		if s == tcpClose {
@@ -35,4 +40,18 @@ func (l *link) watchAnchor() {
 		wake(l.tx.wake)
 		return s == tcpClose
 	})
+}
+
+// closedWhole tells, at the peer's FIN, whether the peer closed its socket.
+func (l *link) closedWhole() bool {
+	for range askAgain {
+		if fullyClosed(l.c.local, l.c.remote) {
+			return true
+		}
+		if l.out().Unread() == 0 {
+			return false // half or whole makes no difference to a reader
+		}
+		time.Sleep(askAgainAfter)
+	}
+	return false
 }

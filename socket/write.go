@@ -23,13 +23,21 @@ func (c *Conn) Write(p []byte) (int, error) {
 	if l == nil || !l.leaveTCP() {
 		n, err := c.tcp.Write(p)
 		c.called()
-		return n, err
+		return n, c.closedInstead("write", err)
 	}
 	n, err := l.write(p)
-	if err != nil {
+	if err = c.closedInstead("write", err); err != nil {
 		err = c.wrap("write", err)
 	}
 	return n, err
+}
+
+// closedInstead replaces the error of a call that Close drove out of the kernel.
+func (c *Conn) closedInstead(op string, err error) error {
+	if err != nil && c.isClosed() {
+		return c.wrap(op, net.ErrClosed)
+	}
+	return err
 }
 
 // leaveTCP moves the direction to its first ring as soon as the peer looks into it. It tells
