@@ -1,0 +1,63 @@
+package tests
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/socksdirect/libsd/tests/harness"
+)
+
+// TestContract: every check of tests/prog/contract*.c, with the peer in another process and in
+// another thread, connecting and accepting.
+func TestContract(t *testing.T) {
+	harness.EachMode(t, func(t *testing.T, m harness.Mode) {
+		for _, role := range []string{"client", "server"} {
+			ours, peers := m.Client, m.Server
+			if role == "server" {
+				ours, peers = m.Server, m.Client
+			}
+			t.Run("process_"+role, func(t *testing.T) { contract(t, m, ours, peers, "process", role, "4") })
+			if ours == peers {
+				t.Run("thread_"+role, func(t *testing.T) { contract(t, m, ours, peers, "thread", role, "6") })
+			}
+		}
+	})
+}
+
+func contract(t *testing.T, m harness.Mode, ours, peers bool, peer, role, family string) {
+	cmd := harness.Command(ours, harness.C(t, "contract"), "run", peer, role, family)
+	if m.Both() {
+		cmd.Env = append(cmd.Env, "SD_WANT_PROMOTED=1")
+	}
+	prefix := "env -u LD_PRELOAD"
+	if peers {
+		prefix = harness.SDirect() + " run --"
+	}
+	cmd.Env = append(cmd.Env, "SD_PEER_PREFIX="+prefix)
+	out, err := harness.Start(t, cmd).End(20 * time.Minute) // each check has its own, short limit
+	if n := report(t, out); n == 0 || err != nil && !t.Failed() {
+		t.Fatalf("%d checks ran: %v", n, err)
+	}
+}
+
+// report turns TAP lines into subtests; comments belong to the line that follows.
+func report(t *testing.T, tap string) (checks int) {
+	var notes strings.Builder
+	for line := range strings.Lines(tap) {
+		line = strings.TrimSpace(line)
+		verdict, name, ok := strings.Cut(line, " - ")
+		if !ok || !strings.HasPrefix(verdict, "ok ") && !strings.HasPrefix(verdict, "not ok ") {
+			notes.WriteString(line + "\n")
+			continue
+		}
+		checks++
+		t.Run(name, func(t *testing.T) {
+			if strings.HasPrefix(verdict, "not ok") {
+				t.Error("\n" + notes.String())
+			}
+		})
+		notes.Reset()
+	}
+	return checks
+}

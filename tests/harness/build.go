@@ -1,0 +1,61 @@
+package harness
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sync"
+	"testing"
+)
+
+var built struct {
+	sync.Mutex
+	paths map[string]string
+}
+
+// once builds a program the first time it is asked for; it lives as long as the test run.
+func once(t *testing.T, name string, build func(out string) *exec.Cmd) string {
+	t.Helper()
+	built.Lock()
+	defer built.Unlock()
+	if p, ok := built.paths[name]; ok {
+		return p
+	}
+	out := filepath.Join(run.dir, "bin", name)
+	if err := os.MkdirAll(filepath.Dir(out), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	cmd := build(out)
+	cmd.Dir = run.root
+	if b, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %v\n%s", cmd.Args, err, b)
+	}
+	if built.paths == nil {
+		built.paths = map[string]string{}
+	}
+	built.paths[name] = out
+	return out
+}
+
+// C builds tests/prog/NAME*.c.
+func C(t *testing.T, name string) string {
+	t.Helper()
+	src, err := filepath.Glob(filepath.Join(run.root, "tests", "prog", name+"*.c"))
+	if err != nil || len(src) == 0 {
+		t.Fatalf("no sources of %s: %v", name, err)
+	}
+	return once(t, name, func(out string) *exec.Cmd {
+		args := []string{"-std=gnu11", "-O2", "-g", "-Wall", "-Wextra", "-Wno-missing-field-initializers", "-Wno-unused-result", "-pthread", "-o", out}
+		return exec.Command("gcc", append(args, src...)...)
+	})
+}
+
+// Go builds the main package tests/NAME without cgo.
+func Go(t *testing.T, name string) string {
+	t.Helper()
+	return once(t, name, func(out string) *exec.Cmd {
+		cmd := exec.Command("go", "build", "-o", out, "./tests/"+name)
+		cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+		return cmd
+	})
+}

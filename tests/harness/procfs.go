@@ -1,0 +1,72 @@
+package harness
+
+import (
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+)
+
+func readProc(t *testing.T, pid int, name string) string {
+	t.Helper()
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/%s", pid, name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}
+
+// CPUTicks is the processor time a process has used, user and system, in ticks of 10 ms.
+func CPUTicks(t *testing.T, pid int) int {
+	t.Helper()
+	s := readProc(t, pid, "stat")
+	f := strings.Fields(s[strings.LastIndexByte(s, ')')+1:])
+	user, err := strconv.Atoi(f[11])
+	if err != nil {
+		t.Fatal(err)
+	}
+	system, err := strconv.Atoi(f[12])
+	if err != nil {
+		t.Fatal(err)
+	}
+	return user + system
+}
+
+// CPUTime is CPUTicks as a duration.
+func CPUTime(t *testing.T, pid int) time.Duration {
+	t.Helper()
+	return time.Duration(CPUTicks(t, pid)) * 10 * time.Millisecond
+}
+
+// Memory is the proportional set size of a process in bytes.
+func Memory(t *testing.T, pid int) int {
+	t.Helper()
+	for line := range strings.Lines(readProc(t, pid, "smaps_rollup")) {
+		if rest, ok := strings.CutPrefix(line, "Pss:"); ok {
+			kb, err := strconv.Atoi(strings.Fields(rest)[0])
+			if err != nil {
+				t.Fatal(err)
+			}
+			return kb << 10
+		}
+	}
+	t.Fatal("smaps_rollup has no Pss")
+	return 0
+}
+
+// Holdings counts the descriptors and the memfd mappings of a process.
+func Holdings(t *testing.T, pid int) (descriptors, mappings int) {
+	t.Helper()
+	fds, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(readProc(t, pid, "maps")) {
+		if strings.Contains(line, "/memfd:") {
+			mappings++
+		}
+	}
+	return len(fds), mappings
+}

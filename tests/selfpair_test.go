@@ -1,0 +1,22 @@
+package tests
+
+import (
+	"testing"
+	"time"
+
+	"github.com/socksdirect/libsd/tests/harness"
+)
+
+// TestSelfPair: a single thread writes 2 MiB to a connection and then reads it back at the other end.
+func TestSelfPair(t *testing.T) {
+	harness.EachMode(t, func(t *testing.T, m harness.Mode) {
+		if m.Client != m.Server {
+			t.Skip("both ends are in one program")
+		}
+		for _, family := range []string{"4", "6"} {
+			out := harness.Run(t, time.Minute, harness.Command(m.Client, harness.C(t, "selfpair"), itoa(2<<20), "20", family))
+			t.Log(out)
+			wantShare(t, m, out)
+		}
+	})
+}
