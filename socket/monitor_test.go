@@ -137,12 +137,17 @@ func echo() error {
 	}
 }
 
-// startEcho starts the other process and gives its address.
-func startEcho(t *testing.T) (*exec.Cmd, string) {
-	t.Helper()
+// goEcho is this test binary as the other process.
+func goEcho() *exec.Cmd {
 	cmd := exec.Command(os.Args[0])
 	cmd.Env = append(os.Environ(), echoEnv+"=1")
 	cmd.Stderr = os.Stderr
+	return cmd
+}
+
+// startEcho starts the other process and gives its address.
+func startEcho(t *testing.T, cmd *exec.Cmd) string {
+	t.Helper()
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -156,12 +161,12 @@ func startEcho(t *testing.T) (*exec.Cmd, string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return cmd, string(buf[:n-1])
+	return string(buf[:n-1])
 }
 
 func TestStreamThroughAnotherProcess(t *testing.T) {
 	withMonitor(t)
-	_, addr := startEcho(t)
+	addr := startEcho(t, goEcho())
 	for range 3 {
 		c, err := Dial("tcp", addr)
 		if err != nil {
@@ -189,7 +194,8 @@ func bothEnds(t *testing.T, c *Conn, n int64) {
 func TestPeerProcessIsKilled(t *testing.T) {
 	withMonitor(t)
 	for range 5 {
-		cmd, addr := startEcho(t)
+		cmd := goEcho()
+		addr := startEcho(t, cmd)
 		c, err := Dial("tcp", addr)
 		if err != nil {
 			t.Fatal(err)
