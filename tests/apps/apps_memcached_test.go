@@ -2,6 +2,7 @@ package apps
 
 import (
 	"fmt"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -27,7 +28,8 @@ func TestMemcached(t *testing.T) {
 		for _, test := range []string{"set", "get"} {
 			out := harness.Run(t, limit, harness.Command(m.Client, "memcslap", "--servers=127.0.0.1:"+port,
 				"--concurrency=8", fmt.Sprintf("--execute-number=%d", each), "--test="+test))
-			if !strings.Contains(out, "Took") || strings.Contains(strings.ToLower(out), "fail") {
+			done := fmt.Sprintf(`Time to %s +%d keys by +8 threads`, test, 8*each)
+			if !regexp.MustCompile(done).MatchString(out) || strings.Contains(strings.ToLower(out), "fail") {
 				t.Errorf("memcslap %s: %s", test, out)
 			}
 		}
