@@ -10,7 +10,7 @@ import (
 )
 
 // underLibsd builds libsd.so and the echo program, and gives a command that runs it.
-func underLibsd(t *testing.T, args ...string) *exec.Cmd {
+func underLibsd(t testing.TB, args ...string) *exec.Cmd {
 	t.Helper()
 	cc, err := exec.LookPath("gcc")
 	if err != nil {

@@ -20,7 +20,7 @@ import (
 const patience = 30 * time.Second
 
 // withMonitor runs a monitor for this process and the ones it starts, until the test ends.
-func withMonitor(t *testing.T) {
+func withMonitor(t testing.TB) {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "m.sock")
 	d, err := monitor.New(path, slog.New(slog.DiscardHandler))
@@ -50,7 +50,7 @@ func withMonitor(t *testing.T) {
 }
 
 // untilOpened echoes until both directions are in rings.
-func untilOpened(t *testing.T, conns ...*Conn) {
+func untilOpened(t testing.TB, conns ...*Conn) {
 	t.Helper()
 	opened := func(c *Conn) bool {
 		c.wr.Lock()
@@ -80,7 +80,7 @@ func untilOpened(t *testing.T, conns ...*Conn) {
 	t.Fatal("never promoted")
 }
 
-func exchangeBack(t *testing.T, c *Conn, p []byte) {
+func exchangeBack(t testing.TB, c *Conn, p []byte) {
 	t.Helper()
 	if _, err := io.ReadFull(c, p); err != nil {
 		t.Fatal(err)
@@ -146,7 +146,7 @@ func goEcho() *exec.Cmd {
 }
 
 // startEcho starts the other process and gives its address.
-func startEcho(t *testing.T, cmd *exec.Cmd) string {
+func startEcho(t testing.TB, cmd *exec.Cmd) string {
 	t.Helper()
 	out, err := cmd.StdoutPipe()
 	if err != nil {

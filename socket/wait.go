@@ -9,11 +9,13 @@ import (
 )
 
 const (
-	spinFor     = 20 * time.Microsecond // then a wake-up by bell costs about as much as was spun
-	spinPauses  = 16                    // processor pauses between two looks
-	spinYield   = 8                     // looks between two yields to other goroutines
-	spinGiveUp  = 8                     // fruitless spins after which most waits do not spin
-	spinTryOnce = 32                    // of so many waits one still tries
+	// Longer than a round trip between two parked Go processes (30 µs), or two ends which have
+	// both given up spinning would never find out that it pays.
+	spinFor     = 50 * time.Microsecond
+	spinPauses  = 2  // processor pauses between two looks, 0.1 µs
+	spinYield   = 32 // looks between two yields to other goroutines
+	spinGiveUp  = 8  // fruitless spins after which most waits do not spin
+	spinTryOnce = 32 // of so many waits one still tries
 )
 
 // waiter is where the one reader, or the one writer, of a link waits for its direction.

@@ -56,8 +56,7 @@ func (l *link) leaveTCP() bool {
 	}
 	l.sender.Open(n)
 	c.dom.page.Count(queue.CountPromoted, 1)
-	l.notify(&l.out().RxWatch)
-	return true
+	return true // the bytes that follow ring
 }
 
 // write is Write of a direction that has left TCP.
