@@ -22,6 +22,10 @@ func (c *Conn) called() {
 		return
 	}
 	c.dom.mu.Lock()
+	if c.isClosed() { // Close removes a connection after it has marked it closed
+		c.dom.mu.Unlock()
+		return
+	}
 	c.cookie = cookie
 	c.dom.conns[cookie] = c
 	c.dom.mu.Unlock()

@@ -15,11 +15,15 @@ func (c *Conn) Read(p []byte) (int, error) {
 	c.rd.Lock()
 	defer c.rd.Unlock()
 	for {
-		// The order matters: promote stores the link and then looks at inKernel.
-		c.inKernel.Store(true)
 		l := c.link.Load()
+		if l == nil {
+			// Promotion stores the link and then looks at inKernel: one of the two sees the other.
+			c.inKernel.Store(true)
+			if l = c.link.Load(); l != nil {
+				c.inKernel.Store(false)
+			}
+		}
 		if l != nil {
-			c.inKernel.Store(false)
 			n, err := l.read(p)
 			if err != nil && err != io.EOF {
 				err = c.wrap("read", err)
