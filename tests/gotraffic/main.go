@@ -1,7 +1,7 @@
 // Gotraffic is the Go twin of tests/prog/traffic.c: seeded random bytes both ways at once.
 //
-//	gotraffic [-api net] server CONNS BYTES SEED FAMILY
-//	gotraffic [-api net] client CONNS BYTES SEED FAMILY PORT
+//	gotraffic [-api net|socket] server CONNS BYTES SEED FAMILY
+//	gotraffic [-api net|socket] client CONNS BYTES SEED FAMILY PORT
 package main
 
 import (
@@ -14,7 +14,12 @@ import (
 	"net"
 	"os"
 	"strconv"
+	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/socksdirect/libsd/socket"
 )
 
 const chunkMax = 1 << 20
@@ -22,6 +27,7 @@ const chunkMax = 1 << 20
 // conn is what the program needs of a connection.
 type conn interface {
 	net.Conn
+	syscall.Conn
 	CloseWrite() error
 }
 
@@ -35,6 +41,10 @@ var apis = map[string]api{
 	"net": {
 		listen: func(address string) (net.Listener, error) { return net.Listen("tcp", address) },
 		dial:   func(address string) (net.Conn, error) { return net.Dial("tcp", address) },
+	},
+	"socket": {
+		listen: func(address string) (net.Listener, error) { return socket.Listen("tcp", address) },
+		dial:   func(address string) (net.Conn, error) { return socket.Dial("tcp", address) },
 	},
 }
 
@@ -50,7 +60,7 @@ func main() {
 func run(name string, args []string) error {
 	a, ok := apis[name]
 	if !ok || len(args) < 5 {
-		return fmt.Errorf("usage: gotraffic [-api net] server|client CONNS BYTES SEED FAMILY [PORT]")
+		return fmt.Errorf("usage: gotraffic [-api net|socket] server|client CONNS BYTES SEED FAMILY [PORT]")
 	}
 	var num [3]uint64
 	for i := range num {
@@ -88,11 +98,15 @@ func run(name string, args []string) error {
 	for range 2 * len(conns) {
 		err = errors.Join(err, <-done)
 	}
+	var kernel uint64
 	for _, c := range conns {
-		err = errors.Join(err, c.Close())
+		k, infoErr := kernelBytes(c)
+		kernel += k
+		err = errors.Join(err, infoErr, c.Close())
 	}
 	if err == nil {
-		fmt.Printf("OK %s %s: %d x %d bytes each way, %.2f s\n", args[0], name, num[0], num[1], time.Since(start).Seconds())
+		fmt.Printf("OK %s %s: %d x %d bytes each way, %.2f s, KERNEL %d of %d\n", args[0], name, num[0], num[1],
+			time.Since(start).Seconds(), kernel, 2*num[0]*num[1])
 	}
 	return err
 }
@@ -132,6 +146,22 @@ func seeds(seed uint64, port int, client bool) (tx, rx uint64) {
 		return mix(base), mix(base + 1)
 	}
 	return mix(base + 1), mix(base)
+}
+
+// kernelBytes is what the kernel's own TCP has carried on a connection, both ways.
+func kernelBytes(c conn) (n uint64, err error) {
+	raw, err := c.SyscallConn()
+	if err != nil {
+		return 0, err
+	}
+	var infoErr error
+	err = raw.Control(func(fd uintptr) {
+		var ti *unix.TCPInfo
+		if ti, infoErr = unix.GetsockoptTCPInfo(int(fd), unix.IPPROTO_TCP, unix.TCP_INFO); infoErr == nil {
+			n = ti.Bytes_received + ti.Bytes_sent
+		}
+	})
+	return n, errors.Join(err, infoErr)
 }
 
 func transmit(c conn, seed, total uint64) error {
