@@ -183,6 +183,33 @@ int sd_peer_gone(int fd)
 	return gone;
 }
 
+/* After a FIN only the peer's socket tells a half-close from a full one: ask once, then at most once
+ * in a tick of the coarse clock. Full close with bytes of ours unread is RST on Linux. */
+void sd_conn_hung_up(struct sd_conn *c, int fd, short events)
+{
+	struct sd_direction *out = sd_out(c);
+	uint32_t og = sd_tx_gen(out);
+	struct timespec t;
+	clock_gettime(CLOCK_MONOTONIC_COARSE, &t);
+	int64_t now = t.tv_sec * 1000000000ll + t.tv_nsec;
+	int first = (events & ~c->kev) != 0;
+	c->kev |= events & (POLLRDHUP | POLLHUP);
+	if (og == 0 || sd_class_of(out, og) == SD_CLASS_TCP || (!first && now == c->asked_ns))
+		return;
+	c->asked_ns = now;
+	if (events & POLLHUP) { /* RST, or both ways closed: the kernel answers from here on */
+		sd_conn_demote_tx(c);
+	} else if (sd_peer_gone(fd)) {
+		int unread = sd_tx_unread(&c->tx) != 0;
+		sd_conn_demote_tx(c);
+		if (unread) {
+			sd_count(SD_COUNT_RESET);
+			c->reset = 1;
+			sd_store(&c->slot->hdr.err[c->end], ECONNRESET);
+		}
+	}
+}
+
 void sd_conn_closing(struct sd_conn *c, int fd)
 {
 	if (!sd_attached(c) || sd_load(&c->refs) != 1)
@@ -210,24 +237,23 @@ short sd_conn_mask(struct sd_conn *c, int fd)
 {
 	struct sd_direction *in = sd_in(c), *out = sd_out(c);
 	uint32_t ig = sd_tx_gen(in), og = sd_tx_gen(out);
-	short m = c->kev, k = 0;
+	short m = c->kev & POLLRDHUP, k = 0;
 	int rx_tcp = ig == 0 || sd_peek(&in->rx.rgen) == 0 || sd_class_of(in, ig) == SD_CLASS_TCP;
 	int tx_tcp = og == 0 || sd_class_of(out, og) == SD_CLASS_TCP;
-	if (rx_tcp || tx_tcp) {
+	if (rx_tcp || tx_tcp || (c->kev & POLLHUP)) {
 		struct pollfd p = {fd, POLLIN | POLLOUT | POLLRDHUP | POLLPRI, 0};
 		struct timespec zero = {0, 0};
 		if (sd_sys(SYS_ppoll, &p, 1, &zero, 0, 8) == 1)
 			k = p.revents;
 		m |= k & (POLLRDHUP | POLLHUP | POLLERR | POLLPRI);
 	}
-	if (rx_tcp && (k & POLLIN))
-		m |= POLLIN | POLLRDNORM;
-	if (ig != 0 && sd_rx_unread(&c->rx) != 0)
-		m |= POLLIN | POLLRDNORM;
-	if (m & (POLLRDHUP | POLLHUP | POLLERR))
+	if (((rx_tcp || (c->kev & POLLHUP)) && (k & POLLIN)) || (m & POLLRDHUP) ||
+	    (ig != 0 && sd_rx_unread(&c->rx) != 0))
 		m |= POLLIN | POLLRDNORM;
 	if (tx_tcp ? (k & POLLOUT) != 0 : sd_tx_writable(&c->tx))
 		m |= POLLOUT | POLLWRNORM;
+	if (c->reset)
+		m |= POLLHUP | POLLIN | POLLRDNORM | POLLRDHUP | POLLOUT | POLLWRNORM;
 	if (sd_peek(&c->slot->hdr.err[c->end]))
 		m |= POLLERR | POLLHUP | POLLIN | POLLRDNORM | POLLOUT | POLLWRNORM;
 	return m;

@@ -17,6 +17,8 @@ struct sd_member {
 	uint8_t hot;	 /* on the list of members to evaluate */
 	uint8_t recent;	 /* marked within the last sleep: look again once store buffers have drained */
 	uint8_t tx_armed;
+	uint32_t reported; /* hang-ups that the program was told of: no edge again */
+	uint64_t seen_tail; /* Tail at the last evaluation: an edge needs a later one */
 	struct sd_conn *conn;
 	struct sd_set *set;
 	struct sd_member *hot_next, *hot_prev, *recent_next, *conn_next;
@@ -25,12 +27,13 @@ struct sd_member {
 struct sd_set {
 	struct sd_ent ent;
 	uint8_t waking; /* the waker is a member of the kernel set */
+	uint8_t nested; /* a member of another set, or polled: the kernel must show our readiness */
 	uint8_t lame;	/* a watch or bell was not to be had: look every millisecond */
 	int fd;
 	int owner;	/* pid that made it; a forked child must not touch the watches */
 	uint32_t users; /* threads inside epoll_wait; bit 31: closed */
 	sd_mutex mutex; /* guards all below */
-	uint32_t gen, ours, skips, spin_miss, peer_cpu;
+	uint32_t gen, members, ours, turn, spin_miss, peer_cpu;
 	struct sd_waker waker;
 	struct sd_bell *bell;
 	struct sd_member **by_fd, **by_bit;
@@ -43,6 +46,9 @@ struct sd_set {
 #pragma GCC visibility push(hidden)
 int sd_set_ctl(struct sd_set *s, int op, int fd, struct epoll_event *ev);
 int sd_set_wait(struct sd_set *s, struct epoll_event *ev, int max, int64_t deadline_ns, const void *sigmask);
+uint32_t sd_member_mask(struct sd_member *m);
+void sd_set_marked(void *set, unsigned bit);
+void sd_set_take_kernel(struct sd_set *s);
 void sd_member_heat(struct sd_member *m);
 void sd_member_cool(struct sd_member *m);
 #pragma GCC visibility pop

@@ -4,7 +4,17 @@
 
 #include "epoll.h"
 
-#define OURS_EVENTS (EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET)
+/* Of an anchor the kernel set reports the end of stream and, while a direction may still be on TCP,
+ * that direction. */
+static uint32_t ours_events(struct sd_member *m)
+{
+	uint32_t e = EPOLLRDHUP | EPOLLET;
+	if (sd_peek(&sd_in(m->conn)->rx.rgen) == 0)
+		e |= EPOLLIN;
+	if (sd_tx_gen(sd_out(m->conn)) == 0)
+		e |= m->events & EPOLLOUT;
+	return e;
+}
 
 static long kernel_ctl(struct sd_set *s, int op, int fd, uint32_t events, uint64_t data)
 {
@@ -86,9 +96,9 @@ static void take_over(struct sd_member *m)
 		return;
 	m->ours = 1;
 	s->ours++;
-	kernel_ctl(s, EPOLL_CTL_MOD, m->fd, OURS_EVENTS, tag(m));
-	if (s->bell == NULL)
-		s->bell = sd_waker_bell(&s->waker);
+	kernel_ctl(s, EPOLL_CTL_MOD, m->fd, ours_events(m), tag(m));
+	if (s->bell == NULL && (s->bell = sd_waker_bell(&s->waker)) != NULL && s->nested)
+		sd_add(&s->bell->parked, 1);
 	for (m->bit = 0; m->bit < s->bits && s->by_bit[m->bit]; m->bit++)
 		;
 	if (s->bell && m->bit < SD_MEMBERS_PER_BELL && grow(&s->by_bit, &s->bits, m->bit)) {
@@ -123,6 +133,7 @@ static void unlink_member(struct sd_member *m)
 		}
 		s->ours -= m->ours;
 	}
+	s->members--;
 	sd_member_cool(m);
 	for (struct sd_member **p = &s->recent; m->recent && *p; p = &(*p)->recent_next)
 		if (*p == m) {
@@ -171,6 +182,7 @@ static int add(struct sd_set *s, int fd, struct epoll_event *ev)
 	if (old) /* its descriptor was closed without our seeing it */
 		unlink_member(old);
 	s->by_fd[fd] = m;
+	s->members++;
 	if (c && sd_peek(&c->state) != SD_ST_KERNEL && make_waking(s)) {
 		m->conn = c;
 		m->conn_next = c->members;
@@ -187,6 +199,8 @@ int sd_set_ctl(struct sd_set *s, int op, int fd, struct epoll_event *ev)
 	int r;
 	if (op == EPOLL_CTL_ADD && ev && c && (ev->events & EPOLLEXCLUSIVE))
 		sd_conn_keep(c, fd, SD_STATUS_MEMBERS); /* such a registration cannot be modified */
+	if (op == EPOLL_CTL_ADD && ev && sd_set_of(fd) && sd_set_of(fd) != s)
+		sd_set_nest(sd_set_of(fd));
 	sd_mutex_lock(&sd_promote_mutex);
 	sd_mutex_lock(&s->mutex);
 	struct sd_member *m = member_of(s, fd);
@@ -198,11 +212,12 @@ int sd_set_ctl(struct sd_set *s, int op, int fd, struct epoll_event *ev)
 		r = kernel_ctl(s, op, fd, 0, 0);
 		unlink_member(m);
 	} else if (op == EPOLL_CTL_MOD && ev) {
-		r = kernel_ctl(s, op, fd, m->ours ? OURS_EVENTS : ev->events, tag(m));
+		r = kernel_ctl(s, op, fd, m->ours ? ours_events(m) : ev->events, tag(m));
 		if (r == 0) {
 			m->events = ev->events;
 			m->data = ev->data.u64;
 			m->disabled = 0;
+			m->reported = 0;
 			if (m->ours) {
 				sd_member_heat(m);
 				wake_sleepers(s);

@@ -9,13 +9,20 @@
 #define SPIN_NS 20000
 #define SETTLE_NS 1000000
 
-static void marked(void *arg, unsigned bit)
+/* An edge needs a later Tail than the last evaluation saw: its mark may come after that. */
+static int news(struct sd_member *m)
+{
+	return !(m->events & EPOLLET) || m->tx_armed || sd_load(&sd_in(m->conn)->tx.tail) != m->seen_tail;
+}
+
+void sd_set_marked(void *arg, unsigned bit)
 {
 	struct sd_set *s = arg;
 	struct sd_member *m = bit < s->bits ? s->by_bit[bit] : NULL;
 	if (m == NULL)
 		return;
-	sd_member_heat(m);
+	if (news(m))
+		sd_member_heat(m);
 	if (!m->recent) {
 		m->recent = 1;
 		m->recent_next = s->recent;
@@ -23,7 +30,7 @@ static void marked(void *arg, unsigned bit)
 	}
 }
 
-static uint32_t mask_of(struct sd_member *m)
+uint32_t sd_member_mask(struct sd_member *m)
 {
 	return (uint16_t)sd_conn_mask(m->conn, m->fd) & (m->events | EPOLLERR | EPOLLHUP);
 }
@@ -43,7 +50,7 @@ static uint32_t want_out(struct sd_set *s, struct sd_member *m, uint32_t mask)
 	m->tx_armed = 1;
 	if (m->bit >= SD_MEMBERS_PER_BELL || !sd_watch_arm(&sd_out(c)->tx_watch, s->waker.bell, m->bit))
 		s->lame = 1;
-	return mask_of(m) & EPOLLOUT;
+	return sd_member_mask(m) & EPOLLOUT;
 }
 
 /* Evaluates each hot member once. */
@@ -51,16 +58,18 @@ static int collect(struct sd_set *s, struct epoll_event *ev, int max)
 {
 	int n = 0;
 	if (s->bell && sd_bell_pending(s->bell))
-		sd_bell_harvest(s->bell, s->waker.bell, marked, s);
+		sd_bell_harvest(s->bell, s->waker.bell, sd_set_marked, s);
 	struct sd_member *last = s->hot_tail;
 	for (struct sd_member *m = s->hot_head; m && n < max;) {
 		struct sd_member *next = m == last ? NULL : m->hot_next;
 		sd_member_cool(m);
-		uint32_t mask = m->disabled ? 0 : mask_of(m);
+		m->seen_tail = sd_load(&sd_in(m->conn)->tx.tail);
+		uint32_t mask = m->disabled ? 0 : sd_member_mask(m);
 		if (!m->disabled)
 			mask |= want_out(s, m, mask);
 		if (mask) {
 			s->peer_cpu = sd_peek(&sd_in(m->conn)->tx.cpu);
+			m->reported |= mask & (EPOLLRDHUP | EPOLLHUP | EPOLLERR);
 			ev[n].events = mask;
 			ev[n++].data.u64 = m->data;
 			if (m->events & EPOLLONESHOT)
@@ -71,6 +80,21 @@ static int collect(struct sd_set *s, struct epoll_event *ev, int max)
 		m = next;
 	}
 	return n;
+}
+
+/* What the anchor shows matters while a direction is on TCP, and when the stream ends; each end once. */
+static void anchor_event(struct sd_member *m, uint32_t e)
+{
+	struct sd_conn *c = m->conn;
+	struct sd_direction *in = sd_in(c), *out = sd_out(c);
+	int rx_tcp = sd_peek(&in->rx.rgen) == 0 || sd_class_of(in, sd_tx_gen(in)) == SD_CLASS_TCP;
+	int tx_tcp = sd_tx_gen(out) == 0 || sd_class_of(out, sd_tx_gen(out)) == SD_CLASS_TCP;
+	uint32_t ends = e & (EPOLLRDHUP | EPOLLHUP | EPOLLERR);
+	if (ends)
+		sd_conn_hung_up(c, m->fd, ends & (EPOLLRDHUP | EPOLLHUP));
+	if ((ends & ~m->reported) || (!ends && rx_tcp && (e & EPOLLIN)) ||
+	    (tx_tcp && (e & EPOLLOUT) && !(e & EPOLLIN)))
+		sd_member_heat(m);
 }
 
 /* Kernel events: of anchors they only make the member hot; of the rest they are the program's.
@@ -89,10 +113,11 @@ static int translate(struct sd_set *s, const struct epoll_event *k, int n, struc
 		if (m == NULL || m->gen != e.data.u64 >> 32)
 			continue;
 		if (m->ours) {
-			m->conn->kev |= e.events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR);
-			sd_member_heat(m);
+			anchor_event(m, e.events);
 			continue;
 		}
+		if (sd_set_of(fd) && !sd_set_ready(sd_set_of(fd)))
+			continue;
 		if (m->events & EPOLLONESHOT)
 			m->disabled = 1;
 		ev[out].events = e.events;
@@ -109,6 +134,15 @@ static long kernel_wait(struct sd_set *s, struct epoll_event *ev, int max, int64
 		return r;
 	int ms = ns == INT64_MAX ? -1 : ns / 1000000 < 1 << 30 ? (int)((ns + 999999) / 1000000) : 1 << 30;
 	return sd_sys(SYS_epoll_pwait, s->fd, ev, max, ms, mask, 8);
+}
+
+/* For a nested set whose members are all ours: takes what the kernel set holds, losing nothing. */
+void sd_set_take_kernel(struct sd_set *s)
+{
+	struct epoll_event ev[16];
+	long r = kernel_wait(s, ev, 16, 0, NULL);
+	if (r > 0)
+		translate(s, ev, r, ev);
 }
 
 static void spin(struct sd_set *s, int64_t deadline)
@@ -138,7 +172,8 @@ static void relook(struct sd_set *s)
 {
 	for (struct sd_member *m = s->recent; m; m = m->recent_next) {
 		m->recent = 0;
-		sd_member_heat(m);
+		if (news(m))
+			sd_member_heat(m);
 	}
 	s->recent = NULL;
 	if (s->lame)
@@ -183,18 +218,21 @@ static int park(struct sd_set *s, struct epoll_event *ev, int max, int64_t deadl
 static int wait_for_events(struct sd_set *s, struct epoll_event *ev, int max, int64_t deadline, const void *mask)
 {
 	for (;;) {
+		/* Linux reports what is ready, whoever's it is; with little room the turns alternate. */
 		sd_mutex_lock(&s->mutex);
-		int n = collect(s, ev, max);
-		/* The kernel's members must not starve behind ours: they are asked at every fourth call. */
-		int ask = n < max && (n == 0 ? deadline == 0 : ++s->skips % 4 == 0);
+		int kernel = deadline == 0 || s->members > s->ours, first = kernel && s->turn++ % 2 == 0;
+		int n = first ? 0 : collect(s, ev, max);
 		sd_mutex_unlock(&s->mutex);
-		if (ask) {
+		if (n < max && (deadline == 0 || (kernel && (n > 0 || first)))) {
 			long r = kernel_wait(s, ev + n, max - n, 0, NULL);
 			sd_mutex_lock(&s->mutex);
 			if (r > 0)
 				n += translate(s, ev + n, r, ev + n);
-			if (n == 0)
-				n = collect(s, ev, max);
+			sd_mutex_unlock(&s->mutex);
+		}
+		if (n < max && (first || n == 0)) {
+			sd_mutex_lock(&s->mutex);
+			n += collect(s, ev + n, max - n);
 			sd_mutex_unlock(&s->mutex);
 		}
 		if (n > 0 || deadline == 0)
@@ -220,6 +258,8 @@ int sd_set_wait(struct sd_set *s, struct epoll_event *ev, int max, int64_t deadl
 	sd_add(&s->users, 1);
 	sd_mon_mail();
 	int r = wait_for_events(s, ev, max, deadline, mask);
+	if (s->nested)
+		sd_set_ready(s); /* what is left must show in the outer set */
 	if (sd_add(&s->users, -1) == SD_CLOSED)
 		free(s);
 	return r;

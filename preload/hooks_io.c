@@ -12,6 +12,8 @@ SD_EXPORT ssize_t read(int fd, void *b, size_t n)
 	struct sd_conn *c = sd_live(fd);
 	if (!c)
 		return sd_real()->read(fd, b, n);
+	if (n == 0)
+		return 0;
 	struct iovec v = {b, n};
 	return sd_ret(sd_recv(c, fd, &v, 1, 0, NULL));
 }
@@ -66,6 +68,8 @@ SD_EXPORT ssize_t readv(int fd, const struct iovec *v, int n)
 	struct sd_conn *c = sd_live(fd);
 	if (!c || n < 0 || n > 1024)
 		return sd_real()->readv(fd, v, n);
+	if (sd_iov_len(v, n) == 0)
+		return 0;
 	return sd_ret(sd_recv(c, fd, v, n, 0, NULL));
 }
 

@@ -60,7 +60,7 @@ static void put(fd_set *s, int fd) { ((unsigned long *)s)[fd / 64] |= 1ul << (fd
 static int concerned(int n, const fd_set *r, const fd_set *w, const fd_set *x)
 {
 	for (int fd = 0; fd < n; fd++)
-		if ((has(r, fd) || has(w, fd) || has(x, fd)) && sd_live(fd))
+		if ((has(r, fd) || has(w, fd) || has(x, fd)) && (sd_live(fd) || sd_set_of(fd)))
 			return 1;
 	return 0;
 }

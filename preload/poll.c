@@ -14,7 +14,7 @@ int sd_poll_concerned(const struct pollfd *fds, nfds_t n)
 {
 	for (nfds_t i = 0; i < n; i++) {
 		struct sd_conn *c = sd_conn_of(fds[i].fd);
-		if (c && sd_peek(&c->state) != SD_ST_KERNEL)
+		if ((c && sd_peek(&c->state) != SD_ST_KERNEL) || sd_set_of(fds[i].fd))
 			return 1;
 	}
 	return 0;
@@ -65,7 +65,7 @@ static void ask(struct pollfd *k, const struct pollfd *fds, nfds_t n)
 		k[i].events = tx_tcp ? fds[i].events & POLLOUT : 0;
 		if (!(c->kev & POLLRDHUP))
 			k[i].events |= fds[i].events & POLLIN ? POLLIN | POLLRDHUP : fds[i].events & POLLRDHUP;
-		if (c->kev & (POLLHUP | POLLERR))
+		if (c->kev & POLLHUP)
 			k[i].fd = -1; /* it would wake us for ever */
 	}
 }
@@ -78,8 +78,11 @@ static int merge(struct pollfd *fds, const struct pollfd *k, nfds_t n)
 		struct sd_conn *c = attached(fds[i].fd);
 		if (c == NULL) {
 			fds[i].revents = k[i].revents;
+			if (fds[i].revents && sd_set_of(fds[i].fd) && !sd_set_ready(sd_set_of(fds[i].fd)))
+				fds[i].revents = 0;
 		} else {
-			c->kev |= k[i].revents & (POLLRDHUP | POLLHUP | POLLERR);
+			if (k[i].revents & (POLLRDHUP | POLLHUP | POLLERR))
+				sd_conn_hung_up(c, fds[i].fd, k[i].revents);
 			fds[i].revents = sd_conn_mask(c, fds[i].fd) & (fds[i].events | POLLERR | POLLHUP);
 		}
 		ready += fds[i].revents != 0;
@@ -200,6 +203,9 @@ int sd_poll(struct pollfd *fds, nfds_t n, int64_t deadline, const void *mask)
 	struct pollfd few[64], *k = few;
 	int kernel, r;
 	sd_mon_mail();
+	for (nfds_t i = 0; i < n; i++)
+		if (sd_set_of(fds[i].fd))
+			sd_set_nest(sd_set_of(fds[i].fd));
 	if (n + 1 > 64 && (k = malloc((n + 1) * sizeof *k)) == NULL)
 		return -ENOMEM;
 	for (;;) {

@@ -48,66 +48,52 @@ static ssize_t bad_peer(struct sd_conn *c, int fd, unsigned counter)
 	return -ECONNRESET;
 }
 
-/* The ring is empty: what does the anchor say? -EAGAIN: nothing; 0: end of stream. */
-static ssize_t anchor_says(struct sd_conn *c, int fd)
-{
-	char b;
-	ssize_t r = sd_sys(SYS_recvfrom, fd, &b, 1, MSG_PEEK | MSG_DONTWAIT, 0, 0);
-	if (r == -EAGAIN) {
-		if (sd_peek(&c->slot->hdr.rd_shut[c->end]))
-			return 0;
-		return -EAGAIN;
-	}
-	if (r > 0)
-		return bad_peer(c, fd, SD_COUNT_FOREIGN_WRITE);
-	c->kev |= POLLRDHUP;
-	if (sd_rx_unread(&c->rx) != 0) { /* published before FIN, seen after it */
-		if (r < 0)
-			sd_store(&c->slot->hdr.err[c->end], -r);
-		return 1;
-	}
-	if (r < 0)
-		return r;
-	struct sd_direction *out = sd_out(c);
-	uint32_t og = sd_tx_gen(out);
-	if (og != 0 && sd_class_of(out, og) != SD_CLASS_TCP && sd_peer_gone(fd)) {
-		int unread = sd_tx_unread(&c->tx) != 0;
-		sd_conn_demote_tx(c);
-		if (unread) { /* Linux: its close with unread bytes is RST */
-			sd_count(SD_COUNT_RESET);
-			return -ECONNRESET;
-		}
-	}
-	return 0;
-}
-
 static int take_error(struct sd_conn *c)
 {
 	uint32_t e = sd_peek(&c->slot->hdr.err[c->end]);
 	return e && sd_cas(&c->slot->hdr.err[c->end], e, 0) ? -(int)e : 0;
 }
 
-/* A receiver that keeps finding a little makes the sender pay for the line at each look: look less
- * often (24 pauses, about 0.5 us), and stop doing so when it does not pay. */
-static ssize_t avail_coalesced(struct sd_conn *c)
+/* The ring is empty: what does the anchor say? -EAGAIN: nothing; 0: end of stream; 1: look again. */
+static ssize_t anchor_says(struct sd_conn *c, int fd)
+{
+	char b;
+	ssize_t r = sd_sys(SYS_recvfrom, fd, &b, 1, MSG_PEEK | MSG_DONTWAIT, 0, 0);
+	if (r == -EAGAIN)
+		return sd_peek(&c->slot->hdr.rd_shut[c->end]) ? 0 : -EAGAIN;
+	if (r > 0)
+		return bad_peer(c, fd, SD_COUNT_FOREIGN_WRITE);
+	if (sd_rx_unread(&c->rx) != 0) { /* published before FIN or RST, seen after it */
+		if (r < 0)
+			sd_store(&c->slot->hdr.err[c->end], -r);
+		return 1;
+	}
+	sd_conn_hung_up(c, fd, r < 0 ? POLLHUP : POLLRDHUP);
+	if (r < 0)
+		return r;
+	return take_error(c);
+}
+
+/* A fresh look is due when what is known does not satisfy the call. A receiver that keeps finding a
+ * little makes the sender pay for the line at each look: look less often (24 pauses, about 0.5 us),
+ * and stop doing so when it does not pay. */
+static void look(struct sd_conn *c, size_t want)
 {
 	struct sd_rx *rx = &c->rx;
-	int fresh = rx->gen != sd_peek(&rx->d->rx.rgen) || rx->end == sd_peek(&rx->d->rx.head);
-	ssize_t a = sd_rx_avail(rx);
-	if (!fresh)
-		return a;
-	if (a <= 0 || a >= 1024) {
+	ssize_t had = sd_rx_avail(rx);
+	if (had < 0 || (size_t)had >= want)
+		return;
+	sd_rx_look(rx);
+	ssize_t now = sd_rx_avail(rx);
+	if (now <= had || now >= 1024) {
 		c->few = 0;
 	} else if (++c->few > 8 && c->few < 1u << 30) {
 		for (int i = 0; i < 24; i++)
 			sd_pause();
-		rx->gen = ~sd_peek(&rx->d->rx.rgen);
-		ssize_t again = sd_rx_avail(rx);
-		if (again == a)
+		sd_rx_look(rx);
+		if (sd_rx_avail(rx) == now)
 			c->few = 0u - 256;
-		a = again;
 	}
-	return a;
 }
 
 /* With the receive side held. > 0 bytes; 0 end; -EAGAIN; -errno. */
@@ -129,9 +115,10 @@ static ssize_t ring_try(struct sd_conn *c, int fd, const struct iovec *iov, int 
 		sd_store(&d->rx.rgen, 1);
 	}
 	for (int again = 0; again < 4; again++) {
-		ssize_t r = avail_coalesced(c);
-		if (r > 0)
-			r = sd_rx_get(&c->rx, iov, n, skip, want, peek);
+		look(c, want);
+		ssize_t r = sd_rx_get(&c->rx, iov, n, skip, want, peek);
+		if (want == 0 && sd_rx_unread(&c->rx) != 0)
+			return 0;
 		if (r > 0) {
 			d->rx.cpu = sched_getcpu() + 1;
 			c->burst = 0;

@@ -179,65 +179,61 @@ uint64_t sd_tx_unread(struct sd_tx *tx)
 	return sd_load(&tx->d->tx.tail) - sd_load(&tx->d->rx.head);
 }
 
+void sd_rx_look(struct sd_rx *rx)
+{
+	rx->tail = sd_load(&rx->d->tx.tail);
+	rx->gen = sd_load(&rx->d->tx.gen);
+}
+
 ssize_t sd_rx_avail(struct sd_rx *rx)
 {
-	struct sd_direction *d = rx->d;
-	uint64_t head = sd_peek(&d->rx.head);
-	uint32_t rgen = sd_peek(&d->rx.rgen);
-	if (rx->gen != rgen || (int64_t)(rx->end - head) <= 0) {
-		/* Tail first, then Gen: whatever was published up to tail lies in segments <= gen. */
-		uint64_t tail = sd_load(&d->tx.tail);
-		uint32_t gen = sd_load(&d->tx.gen);
-		for (int i = 0;; i++) {
-			rx->end = tail;
-			if (gen == rgen)
-				break;
-			if (gen - rgen > SD_SEG_DESCS || i > SD_SEG_DESCS)
-				return SD_RING_BAD;
-			uint64_t next = base_of(d, rgen + 1);
-			if (next != head) {
-				if ((int64_t)(tail - next) > 0)
-					rx->end = next;
-				break;
-			}
-			rgen++;
-			sd_store(&d->rx.rgen, rgen);
-		}
-		rx->gen = rgen;
-	}
-	uint32_t class = sd_class_of(d, rgen);
-	if (class == SD_CLASS_TCP)
-		return SD_RING_TCP;
-	uint64_t avail = rx->end - head;
-	if (avail > sd_class_cap[class])
-		return SD_RING_BAD;
-	return avail;
+	int64_t a = (int64_t)(rx->tail - sd_peek(&rx->d->rx.head));
+	if (a < 0) /* another process that shares this side has read on */
+		return 0;
+	return a > SD_DIR_STRIDE ? SD_RING_BAD : a;
 }
 
 ssize_t sd_rx_get(struct sd_rx *rx, const struct iovec *iov, int iovcnt, size_t skip, size_t n, int peek)
 {
 	struct sd_direction *d = rx->d;
+	uint64_t head = sd_peek(&d->rx.head);
+	uint32_t rgen = sd_peek(&d->rx.rgen);
 	ssize_t avail = sd_rx_avail(rx);
+	size_t done = 0;
 	(void)iovcnt;
-	if (avail <= 0)
-		return avail;
-	uint32_t class = sd_class_of(d, rx->gen), cap;
-	if (class == SD_CLASS_TCP)
+	if (avail < 0 || rx->gen - rgen > SD_SEG_DESCS)
 		return SD_RING_BAD;
-	cap = sd_class_cap[class];
-	uint64_t head = sd_peek(&d->rx.head), base = base_of(d, rx->gen);
 	if ((size_t)avail < n)
 		n = avail;
-	for (size_t done = 0; done < n;) {
+	for (;;) {
+		uint32_t class = sd_class_of(d, rgen);
+		if (class == SD_CLASS_TCP)
+			return done ? (ssize_t)done : SD_RING_TCP;
+		uint32_t cap = sd_class_cap[class];
+		size_t k = n - done;
+		/* A segment ends where the next begins; then its region is the sender's again. */
+		if (rgen != rx->gen) {
+			uint64_t left = base_of(d, rgen + 1) - head;
+			if (left == 0) {
+				rgen++;
+				if (!peek)
+					sd_store(&d->rx.rgen, rgen);
+				continue;
+			}
+			if (left < k)
+				k = left;
+		}
+		if (k == 0)
+			return done;
 		/* Give space back while copying, so that a large sender does not wait for all of it. */
-		size_t k = n - done < cap / 4 ? n - done : cap / 4;
-		copy_iov(rx->mem + region_off[class], cap, head - base, iov, skip + done, k, 0);
+		if (k > cap / 4)
+			k = cap / 4;
+		copy_iov(rx->mem + region_off[class], cap, head - base_of(d, rgen), iov, skip + done, k, 0);
 		done += k;
 		head += k;
 		if (!peek)
 			sd_store(&d->rx.head, head);
 	}
-	return n;
 }
 
 uint64_t sd_rx_unread(struct sd_rx *rx)

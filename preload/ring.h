@@ -22,8 +22,8 @@ struct sd_tx {
 struct sd_rx {
 	struct sd_direction *d;
 	unsigned char *mem;
-	uint64_t end;  /* bytes below are known to be readable in segment gen */
-	uint32_t gen;  /* segment that end belongs to */
+	uint64_t tail; /* last Tail seen; may be old */
+	uint32_t gen;  /* the sender's Gen, seen after that Tail: all bytes below tail lie in segments <= gen */
 };
 
 enum {
@@ -54,10 +54,12 @@ int sd_tx_writable(struct sd_tx *tx);
 /* sd_tx_unread: bytes published and not consumed. */
 uint64_t sd_tx_unread(struct sd_tx *tx);
 
-/* sd_rx_avail: contiguous-in-segment readable bytes, 0: none, SD_RING_BAD, SD_RING_TCP.
- * Looks at the sender's line only when what was known is used up, and only once. */
+/* sd_rx_look takes a fresh snapshot of Tail and Gen: one look at the sender's line. */
+void sd_rx_look(struct sd_rx *rx);
+/* sd_rx_avail: bytes below the snapshot that are not consumed, or SD_RING_BAD. */
 ssize_t sd_rx_avail(struct sd_rx *rx);
-/* sd_rx_get copies out up to n readable bytes; consumes them unless peek. As sd_rx_avail. */
+/* sd_rx_get copies out up to n of them, over any number of segments; consumes them unless peek.
+ * 0: none; SD_RING_TCP: the stream continues on the anchor here; SD_RING_BAD. */
 ssize_t sd_rx_get(struct sd_rx *rx, const struct iovec *iov, int iovcnt, size_t skip, size_t n, int peek);
 /* sd_rx_unread: all bytes published beyond Head, over all segments. */
 uint64_t sd_rx_unread(struct sd_rx *rx);

@@ -89,10 +89,12 @@ struct sd_conn {
 	uint32_t ops;	     /* I/O calls while a candidate */
 	uint32_t ksend;	     /* threads inside a kernel send on the TCP phase */
 	uint32_t switching;  /* 1 while a thread switches our sending direction */
-	uint32_t kev;	     /* POLLRDHUP, POLLHUP, POLLERR once the anchor showed them */
+	uint8_t reset;	     /* the peer died with bytes of ours unread: for the program a RST came */
+	uint32_t kev;	     /* POLLRDHUP, POLLHUP once the anchor showed them */
 	uint32_t few;	     /* successive receives that found little at the first look (coalescing) */
 	uint32_t spin_miss;  /* successive spins in vain */
-	int64_t looked_ns;   /* when a sender last looked at the anchor */
+	int64_t looked_ns;   /* coarse time when a sender last looked at the anchor */
+	int64_t asked_ns;    /* and when sock_diag was last asked for the peer */
 	uint64_t looked_head;
 	uint64_t cookie;
 	uint32_t slotno;
@@ -139,6 +141,7 @@ void sd_conn_tick(struct sd_conn *c, int fd);	 /* an I/O call on the TCP phase *
 void sd_conn_attach(struct sd_conn *c, struct sd_peer *p, uint32_t slot, uint32_t end);
 int sd_conn_promote(struct sd_conn *c, int fd);	 /* 1: our sending direction is on the ring now */
 void sd_conn_demote_tx(struct sd_conn *c);	 /* our sending direction goes to TCP */
+void sd_conn_hung_up(struct sd_conn *c, int fd, short events); /* the anchor showed POLLRDHUP or POLLHUP */
 uint64_t sd_kernel_read(int fd);		 /* bytes read from the anchor so far */
 int sd_peer_gone(int fd);			 /* 1: no process holds the peer's socket any more */
 short sd_conn_mask(struct sd_conn *c, int fd);	 /* POLL… bits that hold now */
@@ -179,6 +182,8 @@ int sd_iov_slice(struct iovec *to, int max, const struct iovec *iov, int iovcnt,
 int sd_poll(struct pollfd *fds, nfds_t n, int64_t deadline_ns, const void *sigmask);
 int sd_poll_concerned(const struct pollfd *fds, nfds_t n);
 void sd_set_created(int fd);
+void sd_set_nest(struct sd_set *s); /* the set's descriptor is waited on itself */
+int sd_set_ready(struct sd_set *s);
 void sd_set_closed(struct sd_set *s);
 void sd_members_attach(struct sd_conn *c);
 void sd_members_closed(struct sd_conn *c);

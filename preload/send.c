@@ -48,44 +48,29 @@ static ssize_t kernel_send(struct sd_conn *c, int fd, const struct iovec *iov, i
 
 /* A sender whose bytes stay unread must not go on filling a dead ring. Costs a look at a coarse
  * clock; the rest at most once in its tick, and only while the reader stands still. */
-static ssize_t look_at_anchor(struct sd_conn *c, int fd, int now_anyway)
+static void look_at_anchor(struct sd_conn *c, int fd, int now_anyway)
 {
 	int64_t now = coarse_now();
 	if (now == c->looked_ns && !now_anyway)
-		return 0;
+		return;
 	struct sd_direction *d = sd_out(c);
 	uint64_t head = sd_load(&d->rx.head), last = c->looked_head;
 	c->looked_ns = now;
 	c->looked_head = head;
 	if (!now_anyway && (head != last || head == sd_peek(&d->tx.tail)))
-		return 0;
+		return;
 	struct pollfd p = {fd, POLLRDHUP, 0};
 	struct timespec zero = {0, 0};
-	if (sd_sys(SYS_ppoll, &p, 1, &zero, 0, 8) != 1)
-		return 0;
-	c->kev |= p.revents & (POLLRDHUP | POLLHUP | POLLERR);
-	if (p.revents & POLLERR) {
-		int e = 0;
-		socklen_t n = sizeof e;
-		sd_sys(SYS_getsockopt, fd, SOL_SOCKET, SO_ERROR, &e, &n);
-		return e ? -e : -EPIPE;
-	}
-	if (!(p.revents & POLLHUP) && !sd_peer_gone(fd))
-		return 0; /* a half-close: it may still read */
-	int unread = sd_tx_unread(&c->tx) != 0;
-	sd_tx_to_tcp(&c->tx);
-	sd_count(unread ? SD_COUNT_RESET : SD_COUNT_TO_TCP);
-	return unread ? -ECONNRESET : 0;
+	if (sd_sys(SYS_ppoll, &p, 1, &zero, 0, 8) == 1)
+		sd_conn_hung_up(c, fd, p.revents);
 }
 
 /* With the send side held: as much as fits, growing where that is allowed.
  * > 0 bytes; -EAGAIN; SD_RING_TCP as -ESTALE; -errno. */
-static ssize_t ring_try(struct sd_conn *c, int fd, const struct iovec *iov, int n, size_t skip, size_t want, int spill)
+static ssize_t ring_try(struct sd_conn *c, const struct iovec *iov, int n, size_t skip, size_t want, int spill)
 {
 	struct sd_direction *d = sd_out(c);
-	ssize_t r = look_at_anchor(c, fd, 0);
-	if (r < 0)
-		return r;
+	ssize_t r;
 	uint32_t e = sd_peek(&c->slot->hdr.err[c->end]);
 	if (e && sd_cas(&c->slot->hdr.err[c->end], e, 0))
 		return -(ssize_t)e;
@@ -117,9 +102,10 @@ static ssize_t ring_send(struct sd_conn *c, int fd, const struct iovec *iov, int
 {
 	struct sd_direction *d = sd_out(c);
 	int locked = sd_multi() || sd_peek(&d->tx_lock.mode);
+	look_at_anchor(c, fd, (c->kev & POLLRDHUP) != 0);
 	if (locked)
 		sd_lock(&d->tx_lock);
-	ssize_t r = ring_try(c, fd, iov, n, skip, want, spill);
+	ssize_t r = ring_try(c, iov, n, skip, want, spill);
 	if (locked)
 		sd_unlock(&d->tx_lock);
 	if (r > 0 && sd_watched(&d->rx_watch))
@@ -147,8 +133,10 @@ ssize_t sd_send(struct sd_conn *c, int fd, const struct iovec *iov, int n, int f
 {
 	size_t done = 0, want = sd_iov_len(iov, n);
 	int64_t deadline = 0;
-	int blocking = -1, waited = 0;
+	int blocking = -1, spill = 0;
 	ssize_t r;
+	if (want == 0 && sd_attached(c) && on_ring(c, fd))
+		return 0;
 	if (flags & MSG_OOB) {
 		if (sd_attached(c))
 			sd_conn_demote_tx(c);
@@ -156,7 +144,11 @@ ssize_t sd_send(struct sd_conn *c, int fd, const struct iovec *iov, int n, int f
 			sd_conn_keep(c, fd, SD_STATUS_OPTION);
 	}
 	for (;;) {
-		if (want == 0 || !sd_attached(c) || !on_ring(c, fd)) {
+		if (c->reset && sd_peek(&c->slot->hdr.err[c->end]) == 0) {
+			r = -EPIPE;
+			break;
+		}
+		if (!sd_attached(c) || !on_ring(c, fd)) {
 			r = kernel_send(c, fd, iov, n, done, flags, mh);
 			if (r == -ESTALE) {
 				sd_pause();
@@ -176,45 +168,42 @@ ssize_t sd_send(struct sd_conn *c, int fd, const struct iovec *iov, int n, int f
 			continue;
 		}
 		/* A blocking sender first gives a live reader a moment; then it spills, as Linux buffers. */
-		r = ring_send(c, fd, iov, n, done, want - done, blocking == 0 || waited);
+		r = ring_send(c, fd, iov, n, done, want - done, spill);
 		if (r == -ESTALE)
 			continue;
 		if (r > 0) {
 			done += r;
-			waited = 0;
 			if (done == want)
 				break;
-		} else if (r != -EAGAIN)
-			break;
-		if (blocking < 0)
-			blocking = !sd_nonblock(fd, flags);
-		if (!blocking) {
-			if (r > 0)
-				continue; /* now allowed to spill */
-			sd_members_want_out(c);
+		} else if (r != -EAGAIN) {
 			break;
 		}
-		if (!waited) {
-			waited = 1;
-			sd_wait_briefly(c, fd);
+		if (blocking < 0)
+			blocking = !sd_nonblock(fd, flags);
+		if (!spill) {
+			spill = 1;
+			if (blocking)
+				sd_wait_briefly(c, fd);
 			continue;
+		}
+		if (r > 0) {
+			spill = !blocking;
+			continue;
+		}
+		if (!blocking) {
+			sd_members_want_out(c);
+			break;
 		}
 		if (deadline == 0)
 			deadline = sd_deadline(fd, SO_SNDTIMEO);
 		if ((r = sd_wait(c, fd, SD_WAIT_TX, deadline)) < 0)
 			break;
-		struct sd_direction *d = sd_out(c);
-		sd_lock(&d->tx_lock);
-		r = look_at_anchor(c, fd, (c->kev & POLLRDHUP) != 0 || !sd_tx_writable(&c->tx));
-		sd_unlock(&d->tx_lock);
-		if (r < 0)
-			break;
+		look_at_anchor(c, fd, !sd_tx_writable(&c->tx));
 	}
 	if (done)
 		return done;
 	/* The kernel has raised SIGPIPE itself for what it refused. */
-	if (r == -EPIPE && sd_attached(c) && on_ring(c, fd) &&
-	    !(flags & MSG_NOSIGNAL))
+	if (r == -EPIPE && c->reset && !(flags & MSG_NOSIGNAL))
 		sd_sys(SYS_tgkill, sd_g.pid, sd_sys(SYS_gettid), SIGPIPE);
 	return r;
 }
