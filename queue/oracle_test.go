@@ -2,9 +2,11 @@ package queue
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"runtime"
 	"testing"
+	"time"
 )
 
 // stream is the bytes of one seed (splitmix64, little-endian words), the same in the C tests: who
@@ -65,10 +67,13 @@ func heapPair(t testing.TB) (*Direction, Rings, *Sender, *Receiver) {
 
 // enter takes a fresh receiver over the anchor's part of the stream.
 func enter(r *Receiver) error {
+	var idle stall
 	for {
 		switch where, _ := r.Look(); where {
 		case OnAnchor:
-			runtime.Gosched()
+			if err := idle.wait(); err != nil {
+				return err
+			}
 		case Until:
 			if !r.Enter() {
 				return ErrBadPeer
@@ -80,11 +85,28 @@ func enter(r *Receiver) error {
 	}
 }
 
+// stall ends a wait for an end that has died: no test waits for ever.
+type stall struct{ since time.Time }
+
+func (s *stall) moved() { s.since = time.Time{} }
+
+func (s *stall) wait() error {
+	runtime.Gosched()
+	if s.since.IsZero() {
+		s.since = time.Now()
+	}
+	if time.Since(s.since) > 20*time.Second {
+		return errors.New("the other end does nothing")
+	}
+	return nil
+}
+
 // pump sends total bytes of seed, switching to a random ring about once in every `every` writes
 // (0: only to grow), and ends with a switch to TCP. Sizes come from the seed as well.
 func pump(s *Sender, seed uint64, total, every int) (switches int, err error) {
 	data, dice := newStream(seed), newStream(seed^1)
 	buf := make([]byte, 96<<10)
+	var idle stall
 	for total > 0 {
 		p := buf[:min(1+int(dice.next()%sizeOf(dice)), total)]
 		data.fill(p)
@@ -109,8 +131,11 @@ func pump(s *Sender, seed uint64, total, every int) (switches int, err error) {
 			}
 			if done {
 				switches++
-			} else if n == 0 {
-				runtime.Gosched()
+			}
+			if n > 0 {
+				idle.moved()
+			} else if err := idle.wait(); err != nil {
+				return switches, err
 			}
 		}
 	}
@@ -118,7 +143,9 @@ func pump(s *Sender, seed uint64, total, every int) (switches int, err error) {
 		if done, err := s.SwitchToTCP(); done || err != nil {
 			return switches, err
 		}
-		runtime.Gosched()
+		if err := idle.wait(); err != nil {
+			return switches, err
+		}
 	}
 }
 
@@ -132,6 +159,7 @@ func drain(r *Receiver, seed uint64, total int) error {
 	data, dice := newStream(seed), newStream(seed^2)
 	buf := make([]byte, 96<<10)
 	got := 0
+	var idle stall
 	for {
 		n, where := r.Read(buf[:1+dice.next()%sizeOf(dice)])
 		if err := data.check(buf[:n]); err != nil {
@@ -140,13 +168,16 @@ func drain(r *Receiver, seed uint64, total int) error {
 		got += n
 		switch where {
 		case RingDry:
-			runtime.Gosched()
+			if err := idle.wait(); err != nil {
+				return err
+			}
 		case BackOnTCP:
 			if got != total {
 				return fmt.Errorf("back on TCP after %d bytes of %d", got, total)
 			}
 			return nil
 		case InRing:
+			idle.moved()
 		default:
 			return fmt.Errorf("at %d after %d bytes", where, got)
 		}

@@ -93,6 +93,7 @@ static int reader(struct sd_rx *rx, uint64_t seed, uint64_t total)
 	for (;;) {
 		struct iovec iov = {buf, sizeof buf};
 		int peek = next(&dice) % 8 == 0;
+		sd_rx_look(rx);
 		ssize_t n = sd_rx_get(rx, &iov, 1, 0, size_of(&dice), peek);
 		if (n == SD_RING_TCP)
 			return got == total ? 0 : fail("the end came", got);
