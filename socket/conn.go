@@ -4,9 +4,10 @@ import (
 	"net"
 	"net/netip"
 	"sync"
-	"sync/atomic"
 	"syscall"
 	"time"
+
+	"github.com/socksdirect/libsd/internal/shm"
 )
 
 // Conn is a TCP connection whose bytes may go through shared memory. It implements net.Conn with
@@ -23,14 +24,14 @@ type Conn struct {
 	dom           *domain // nil: on the kernel for good
 	cookie        uint64  // guarded by dom.mu; 0 until offered
 
-	calls   atomic.Uint32
-	offered atomic.Bool
-	link    atomic.Pointer[link]
+	calls   shm.Counter
+	offered shm.Flag
+	link    shm.Ref[link]
 
-	rd, wr   sync.Mutex  // held by the one reader, the one writer
-	inKernel atomic.Bool // a reader is, or is about to be, in the kernel
-	rdShut   atomic.Bool
-	wrShut   atomic.Bool
+	rd, wr   sync.Mutex // held by the one reader, the one writer
+	inKernel shm.Flag   // a reader is, or is about to be, in the kernel
+	rdShut   shm.Flag
+	wrShut   shm.Flag
 
 	dl     sync.Mutex // guards the move of read deadlines from the anchor to rdLimit
 	rdTime time.Time

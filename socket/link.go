@@ -1,9 +1,9 @@
 package socket
 
 import (
-	"sync/atomic"
 	"time"
 
+	"github.com/socksdirect/libsd/internal/shm"
 	"github.com/socksdirect/libsd/queue"
 )
 
@@ -23,9 +23,9 @@ type link struct {
 	recver *queue.Receiver
 	rx, tx waiter
 
-	fin  atomic.Bool // the peer's FIN was received
-	rst  atomic.Bool // the anchor is dead
-	full atomic.Bool // the peer's socket has lost its last holder
+	fin  shm.Flag // the peer's FIN was received
+	rst  shm.Flag // the anchor is dead
+	full shm.Flag // the peer's socket has lost its last holder
 
 	resetTold bool      // guarded by Conn.rd: ECONNRESET is reported once
 	txReset   bool      // guarded by Conn.wr: likewise, for the writer

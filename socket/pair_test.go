@@ -3,7 +3,6 @@ package socket
 import (
 	"net"
 	"os"
-	"sync/atomic"
 	"testing"
 
 	"github.com/socksdirect/libsd/internal/shm"
@@ -27,7 +26,7 @@ func TestMain(m *testing.M) {
 type byHand struct {
 	*domain
 	shared sharedArena
-	slots  atomic.Uint32
+	slots  shm.Counter
 }
 
 func newByHand(t testing.TB) *byHand {
