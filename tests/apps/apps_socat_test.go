@@ -53,7 +53,7 @@ func TestSocat(t *testing.T) {
 		if got := output(t, harness.Command(m.Client, "sh", "-c", `exec socat -t 10 - TCP:127.0.0.1:$0 <$1`, sum, file)); got != local {
 			t.Errorf("md5sum on the socket: %q, expected %q", got, local)
 		}
-		harness.Promoted(t, m)
+		// No harness.Promoted: a connection that a fork inherits before promotion stays on the kernel.
 	})
 }
 
