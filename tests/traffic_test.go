@@ -60,7 +60,7 @@ func TestTraffic(t *testing.T) {
 }
 
 func traffic(t *testing.T, m harness.Mode, client, server program, conns int, family string) {
-	total := harness.Size(16<<20, 1<<30) / conns
+	total := harness.Size(256<<20, 1<<30) / conns
 	limit := harness.Size(time.Minute, 10*time.Minute)
 	s := harness.Start(t, harness.Command(m.Server, server.args(t, m.Server, "server", itoa(conns), itoa(total), family)...))
 	port := s.Port(t)
