@@ -2,6 +2,7 @@ package monitor
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"net"
 	"net/netip"
@@ -172,20 +173,25 @@ func connect(t *testing.T, network, listen string) (client, server *end) {
 func newEnd(t *testing.T, c net.Conn, role uint32) *end {
 	t.Helper()
 	t.Cleanup(func() { c.Close() })
-	e := &end{TCPConn: c.(*net.TCPConn), role: role}
-	raw, err := e.SyscallConn()
+	e, err := endOf(c, role)
 	if err != nil {
 		t.Fatal(err)
 	}
+	return e
+}
+
+func endOf(c net.Conn, role uint32) (*end, error) {
+	e := &end{TCPConn: c.(*net.TCPConn), role: role}
+	raw, err := e.SyscallConn()
+	if err != nil {
+		return nil, err
+	}
 	var optErr error
-	raw.Control(func(fd uintptr) {
+	err = raw.Control(func(fd uintptr) {
 		e.fd = int(fd)
 		e.cookie, optErr = unix.GetsockoptUint64(int(fd), unix.SOL_SOCKET, unix.SO_COOKIE)
 	})
-	if optErr != nil {
-		t.Fatal(optErr)
-	}
-	return e
+	return e, errors.Join(err, optErr)
 }
 
 // pairUp offers both ends and returns the introductions.
@@ -201,4 +207,3 @@ func pairUp(t *testing.T, a, b *member, client, server *end) (atClient, atServer
 	}
 	return atClient, atServer
 }
-
