@@ -59,15 +59,34 @@ func TestTraffic(t *testing.T) {
 	}
 }
 
+// TestPromotionUnderTraffic: many short runs at full speed from the first byte, so that the change
+// of path happens at every possible moment; whether it happens at all is left open.
+func TestPromotionUnderTraffic(t *testing.T) {
+	harness.EachMode(t, func(t *testing.T, m harness.Mode) {
+		for range harness.Size(5, 100) {
+			for _, mode := range []string{"block", "et", "poll"} {
+				for _, conns := range []int{1, 2, 4, 8} {
+					p := cProgram(mode)
+					exchange(t, m, p, p, conns, 4<<20, "4")
+				}
+			}
+		}
+	})
+}
+
 func traffic(t *testing.T, m harness.Mode, client, server program, conns int, family string) {
-	total := harness.Size(256<<20, 1<<30) / conns
+	for _, out := range exchange(t, m, client, server, conns, harness.Size(256<<20, 1<<30)/conns, family) {
+		t.Log(out)
+		wantShare(t, m, out)
+	}
+}
+
+// exchange runs both ends and returns their reports.
+func exchange(t *testing.T, m harness.Mode, client, server program, conns, total int, family string) [2]string {
+	t.Helper()
 	limit := harness.Size(time.Minute, 10*time.Minute)
 	s := harness.Start(t, harness.Command(m.Server, server.args(t, m.Server, "server", itoa(conns), itoa(total), family)...))
 	port := s.Port(t)
 	c := harness.Start(t, harness.Command(m.Client, append(client.args(t, m.Client, "client", itoa(conns), itoa(total), family), port)...))
-	clientSays, serverSays := c.Wait(t, limit), s.Wait(t, limit)
-	t.Logf("%s%s", clientSays, serverSays)
-	for _, out := range []string{clientSays, serverSays} {
-		wantShare(t, m, out)
-	}
+	return [2]string{c.Wait(t, limit), s.Wait(t, limit)}
 }
