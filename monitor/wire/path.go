@@ -35,15 +35,21 @@ func UserSocketPath(uid int) (string, error) {
 	return filepath.Join(UserDir(uid), "net-"+strconv.FormatUint(ns, 10)+".sock"), nil
 }
 
-// UserDir is the directory of a user's socket and log.
+// UserDir is the directory of a user's socket and log. After sudo or su, $XDG_RUNTIME_DIR may be
+// another user's, or gone with his session; then it counts as not set.
 func UserDir(uid int) string {
 	if uid == 0 {
 		return SystemDir
 	}
-	if dir := os.Getenv("XDG_RUNTIME_DIR"); dir != "" && uid == os.Geteuid() {
+	if dir := os.Getenv("XDG_RUNTIME_DIR"); ownDir(dir) && uid == os.Geteuid() {
 		return filepath.Join(dir, "sdirect")
 	}
 	return "/tmp/sdirect-" + strconv.Itoa(uid)
+}
+
+func ownDir(dir string) bool {
+	fi, err := os.Stat(dir)
+	return err == nil && fi.IsDir() && int(fi.Sys().(*syscall.Stat_t).Uid) == os.Geteuid()
 }
 
 // NetNS is the inode of the network namespace of a process, given as its number or "self".
