@@ -29,11 +29,19 @@ void sd_count(unsigned counter)
 	sd_add(sd_g.bells ? &page()->count[counter] : &early[counter], 1);
 }
 
+static char given[108], run[64]; /* kept from the start: programs clear their environment */
+
+void sd_client_init(void)
+{
+	const char *s = getenv("SDIRECT_SOCKET"), *r = getenv("XDG_RUNTIME_DIR");
+	snprintf(given, sizeof given, "%s", s && strlen(s) < sizeof given ? s : "");
+	snprintf(run, sizeof run, "%s", r && strlen(r) < sizeof run ? r : "");
+}
+
 static int default_path(char *path, size_t n)
 {
 	struct stat st;
-	const char *given = getenv("SDIRECT_SOCKET"), *run = getenv("XDG_RUNTIME_DIR");
-	if (given && *given)
+	if (*given)
 		return snprintf(path, n, "%s", given);
 	if (sd_sys(SYS_newfstatat, AT_FDCWD, "/proc/self/ns/net", &st, 0) < 0)
 		return -1;
@@ -41,7 +49,7 @@ static int default_path(char *path, size_t n)
 	unsigned long ns = st.st_ino;
 	if (uid == 0)
 		return snprintf(path, n, "/run/sdirect/net-%lu.sock", ns);
-	if (run && *run)
+	if (*run)
 		return snprintf(path, n, "%s/sdirect/net-%lu.sock", run, ns);
 	return snprintf(path, n, "/tmp/sdirect-%u/net-%lu.sock", uid, ns);
 }

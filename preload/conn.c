@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <linux/inet_diag.h>
 #include <linux/netlink.h>
+#include <linux/rtnetlink.h>
 #include <linux/sock_diag.h>
 #include <linux/sockios.h>
 #include <linux/tcp.h>
@@ -15,7 +16,7 @@
 
 sd_mutex sd_promote_mutex;
 
-enum { TCPS_ESTABLISHED = 1, TCPS_TIME_WAIT = 6, TCPS_CLOSE_WAIT = 8, TCPS_LAST_ACK = 9, TCPS_CLOSING = 11 };
+enum { TCPS_ESTABLISHED = 1 };
 
 static int tcp_info(int fd, struct tcp_info *ti)
 {
@@ -40,19 +41,19 @@ static int64_t kernel_written(int fd, int end)
 	return -1;
 }
 
-uint64_t sd_kernel_read(int fd)
+/* Bytes of the first n that are still to be read from the anchor. A FIN counts as a byte received,
+ * in some states only, but it comes after all n: once n have arrived, SIOCINQ alone tells. */
+uint64_t sd_kernel_left(int fd, uint64_t n)
 {
-	for (;;) {
+	for (int i = 0; i < 1000; i++) {
 		struct tcp_info a, b;
 		int q;
 		if (tcp_info(fd, &a) < 0 || sd_sys(SYS_ioctl, fd, SIOCINQ, &q) < 0 || tcp_info(fd, &b) < 0)
-			return 0;
-		if (a.tcpi_bytes_received != b.tcpi_bytes_received || a.tcpi_state != b.tcpi_state)
-			continue;
-		int fin = a.tcpi_state == TCPS_CLOSE_WAIT || a.tcpi_state == TCPS_LAST_ACK ||
-			  a.tcpi_state == TCPS_CLOSING || a.tcpi_state == TCPS_TIME_WAIT;
-		return a.tcpi_bytes_received - fin - q;
+			break;
+		if (a.tcpi_bytes_received == b.tcpi_bytes_received)
+			return a.tcpi_bytes_received >= n ? (uint64_t)q : n - (a.tcpi_bytes_received - q);
 	}
+	return 1;
 }
 
 void sd_conn_keep(struct sd_conn *c, int fd, unsigned why)
@@ -133,8 +134,21 @@ void sd_conn_demote_tx(struct sd_conn *c)
 	sd_watch_fire(&d->rx_watch, c->peer->bells);
 }
 
-/* Asks sock_diag for the socket at the other end, in this network namespace. */
-int sd_peer_gone(int fd)
+/* close(2) shuts the socket both ways, then sends FIN, then lets go of the inode: until that last step
+ * the receive shutdown tells it from a half-close, unless the peer called shutdown(SHUT_RD). */
+static int closed(struct inet_diag_msg *m, int rest, int rd_shut)
+{
+	if (m->idiag_inode == 0)
+		return 1;
+	for (struct rtattr *a = (void *)(m + 1); RTA_OK(a, rest); a = RTA_NEXT(a, rest))
+		if (a->rta_type == INET_DIAG_SHUTDOWN)
+			return !rd_shut && (*(uint8_t *)RTA_DATA(a) & 1);
+	return 0;
+}
+
+/* Asks sock_diag for the socket at the other end, in this network namespace. Only while our own FIN is
+ * unsent: a live peer in TIME_WAIT has no inode either. */
+static int peer_gone(int fd, int rd_shut)
 {
 	struct {
 		struct nlmsghdr h;
@@ -146,6 +160,7 @@ int sd_peer_gone(int fd)
 		return 0;
 	if (sd_sys(SYS_getpeername, fd, &it, &m) < 0)
 		return 1;
+	q.r.idiag_ext = 1 << (INET_DIAG_SHUTDOWN - 1);
 	q.r.sdiag_family = me.sin6_family;
 	q.r.sdiag_protocol = IPPROTO_TCP;
 	q.r.idiag_states = ~0u;
@@ -175,7 +190,7 @@ int sd_peer_gone(int fd)
 	if (sd_sys(SYS_sendto, nl, &q, sizeof q, 0, 0, 0) == sizeof q) {
 		long k = sd_sys(SYS_recvfrom, nl, &a, sizeof a, 0, 0, 0);
 		if (k >= (long)(NLMSG_HDRLEN + sizeof(struct inet_diag_msg)) && a.h.nlmsg_type == SOCK_DIAG_BY_FAMILY)
-			gone = ((struct inet_diag_msg *)NLMSG_DATA(&a.h))->idiag_inode == 0;
+			gone = closed(NLMSG_DATA(&a.h), (int)(k - NLMSG_LENGTH(sizeof(struct inet_diag_msg))), rd_shut);
 		else if (k >= (long)NLMSG_HDRLEN && a.h.nlmsg_type == NLMSG_ERROR)
 			gone = ((struct nlmsgerr *)NLMSG_DATA(&a.h))->error == -ENOENT;
 	}
@@ -199,7 +214,7 @@ void sd_conn_hung_up(struct sd_conn *c, int fd, short events)
 	c->asked_ns = now;
 	if (events & POLLHUP) { /* RST, or both ways closed: the kernel answers from here on */
 		sd_conn_demote_tx(c);
-	} else if (sd_peer_gone(fd)) {
+	} else if (peer_gone(fd, sd_peek(&c->slot->hdr.rd_shut[!c->end]))) {
 		int unread = sd_tx_unread(&c->tx) != 0;
 		sd_conn_demote_tx(c);
 		if (unread) {

@@ -63,8 +63,13 @@ static int collect(struct sd_set *s, struct epoll_event *ev, int max)
 	for (struct sd_member *m = s->hot_head; m && n < max;) {
 		struct sd_member *next = m == last ? NULL : m->hot_next;
 		sd_member_cool(m);
-		m->seen_tail = sd_load(&sd_in(m->conn)->tx.tail);
-		uint32_t mask = m->disabled ? 0 : sd_member_mask(m);
+		/* What the mask tells of must be what seen_tail remembers, or an arrival makes two edges. */
+		uint32_t mask = 0;
+		int tries = 0;
+		do {
+			m->seen_tail = sd_load(&sd_in(m->conn)->tx.tail);
+			mask = m->disabled ? 0 : sd_member_mask(m);
+		} while (sd_load(&sd_in(m->conn)->tx.tail) != m->seen_tail && ++tries < 4);
 		if (!m->disabled)
 			mask |= want_out(s, m, mask);
 		if (mask) {
@@ -92,8 +97,8 @@ static void anchor_event(struct sd_member *m, uint32_t e)
 	uint32_t ends = e & (EPOLLRDHUP | EPOLLHUP | EPOLLERR);
 	if (ends)
 		sd_conn_hung_up(c, m->fd, ends & (EPOLLRDHUP | EPOLLHUP));
-	if ((ends & ~m->reported) || (!ends && rx_tcp && (e & EPOLLIN)) ||
-	    (tx_tcp && (e & EPOLLOUT) && !(e & EPOLLIN)))
+	/* Which bit is new the kernel does not say: on TCP an edge too many is better than one too few. */
+	if ((ends & ~m->reported) || (!ends && rx_tcp && (e & EPOLLIN)) || (tx_tcp && (e & m->events & EPOLLOUT)))
 		sd_member_heat(m);
 }
 
@@ -152,13 +157,14 @@ static void spin(struct sd_set *s, int64_t deadline)
 	int64_t until = start + (s->spin_miss < 4 || s->spin_miss % 16 == 0 ? SPIN_NS : SPIN_NS / 10);
 	if (until > deadline)
 		until = deadline;
-	for (int i = 0; !yield || i < 8; i++) {
+	int more = 1;
+	for (int i = 0; more && (!yield || i < 8); i++) {
 		if (sd_bell_pending(s->bell)) {
 			s->spin_miss = 0;
 			return;
 		}
 		if (yield)
-			sd_sys(SYS_sched_yield);
+			more = sd_yield();
 		else
 			for (int j = 0; j < 8 && !sd_bell_pending(s->bell); j++)
 				sd_pause();

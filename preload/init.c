@@ -16,6 +16,7 @@ void sd_init(void)
 	cpu_set_t set;
 	sd_g.pid = sd_sys(SYS_getpid);
 	sd_g.cores = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 2;
+	sd_client_init();
 	sd_g.on = !(off && *off == '1');
 }
 

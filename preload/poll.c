@@ -110,9 +110,10 @@ static int spin(struct pollfd *fds, nfds_t n)
 	if (!worth || n > 16)
 		return 0;
 	int64_t start = sd_now_ns(), budget = misses < 4 || misses % 16 == 0 ? SPIN_NS : SPIN_NS / 10;
-	for (int i = 0; sd_now_ns() - start < budget && (!yield || i < 8); i++) {
+	int more = 1;
+	for (int i = 0; more && sd_now_ns() - start < budget && (!yield || i < 8); i++) {
 		if (yield)
-			sd_sys(SYS_sched_yield);
+			more = sd_yield();
 		else
 			sd_pause();
 		int ready = look(fds, n, &kernel);

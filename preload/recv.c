@@ -104,12 +104,12 @@ static ssize_t ring_try(struct sd_conn *c, int fd, const struct iovec *iov, int 
 	uint32_t gen = sd_tx_gen(d);
 	if (gen == 0) {
 		ssize_t r = kernel_recv(fd, iov, n, skip, want, flags & ~MSG_WAITALL);
-		/* The sender may have left TCP after we looked; then this EAGAIN means nothing. */
-		if (r != -EAGAIN || (gen = sd_tx_gen(d)) == 0)
+		/* The sender may have left TCP after we looked; then EAGAIN or FIN means nothing. */
+		if (r > 0 || (gen = sd_tx_gen(d)) == 0)
 			return r;
 	}
 	if (sd_peek(&d->rx.rgen) == 0) {
-		uint64_t left = sd_peek(&d->seg.base[1]) - sd_kernel_read(fd);
+		uint64_t left = sd_kernel_left(fd, sd_peek(&d->seg.base[1]));
 		if (left != 0)
 			return kernel_recv(fd, iov, n, skip, left < want ? left : want, flags & ~MSG_WAITALL);
 		sd_store(&d->rx.rgen, 1);
@@ -149,7 +149,7 @@ ssize_t sd_recv(struct sd_conn *c, int fd, const struct iovec *iov, int n, int f
 		if (!sd_attached(c)) {
 			r = kernel_recv(fd, iov, n, done, want - done, flags & ~MSG_WAITALL);
 			sd_conn_tick(c, fd);
-			if (r == -EAGAIN && sd_attached(c))
+			if (r <= 0 && sd_attached(c))
 				continue;
 		} else {
 			struct sd_direction *d = sd_in(c);

@@ -100,15 +100,18 @@ ssize_t sd_tx_put(struct sd_tx *tx, const struct iovec *iov, int iovcnt, size_t 
 	return done;
 }
 
-/* A bit for each class whose region an unread segment still uses; all bits for a bad peer. */
+/* A bit for each class whose region an unread segment still uses; all bits where no segment can be
+ * opened. A segment that is consumed to its end is free before the receiver says so by RGen. */
 static uint32_t regions_in_use(struct sd_direction *d, uint32_t gen)
 {
 	uint32_t rgen = sd_load(&d->rx.rgen), used = 0;
+	uint64_t head = sd_load(&d->rx.head);
 	if (gen - rgen >= SD_SEG_DESCS - 1)
 		return ~0u;
 	for (uint32_t g = rgen; g != gen + 1; g++) {
 		uint32_t c = sd_class_of(d, g);
-		if (g != 0 && c < SD_CLASSES)
+		int consumed = g != gen && (int64_t)(head - base_of(d, g + 1)) >= 0;
+		if (g != 0 && c < SD_CLASSES && !consumed)
 			used |= 1u << c;
 	}
 	return used;

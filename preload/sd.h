@@ -142,8 +142,7 @@ void sd_conn_attach(struct sd_conn *c, struct sd_peer *p, uint32_t slot, uint32_
 int sd_conn_promote(struct sd_conn *c, int fd);	 /* 1: our sending direction is on the ring now */
 void sd_conn_demote_tx(struct sd_conn *c);	 /* our sending direction goes to TCP */
 void sd_conn_hung_up(struct sd_conn *c, int fd, short events); /* the anchor showed POLLRDHUP or POLLHUP */
-uint64_t sd_kernel_read(int fd);		 /* bytes read from the anchor so far */
-int sd_peer_gone(int fd);			 /* 1: no process holds the peer's socket any more */
+uint64_t sd_kernel_left(int fd, uint64_t n);	 /* bytes of the first n not yet read from the anchor */
 short sd_conn_mask(struct sd_conn *c, int fd);	 /* POLL… bits that hold now */
 int sd_nonblock(int fd, int flags);
 extern sd_mutex sd_promote_mutex; /* attach, fork and state changes exclude each other */
@@ -153,6 +152,7 @@ static inline struct sd_direction *sd_in(struct sd_conn *c) { return &c->slot->d
 static inline int sd_attached(struct sd_conn *c) { return sd_load(&c->state) == SD_ST_ATTACHED; }
 
 /* ---- monitor client (client.c) ---- */
+void sd_client_init(void);
 void sd_mon_offer(struct sd_conn *c, int fd);
 void sd_mon_withdraw(struct sd_conn *c); /* the record is about to be freed */
 void sd_mon_note(struct sd_conn *c, int fd, unsigned why);
@@ -168,6 +168,7 @@ enum { SD_WAIT_RX = 1, SD_WAIT_TX = 2, SD_WAIT_ROOM = 3 };
  * 0: look again; -EAGAIN: deadline; -EINTR: a handler without SA_RESTART ran. */
 int sd_wait(struct sd_conn *c, int fd, int what, int64_t deadline_ns);
 void sd_wait_briefly(struct sd_conn *c, int fd); /* for space: spins or yields, never sleeps */
+int sd_yield(void); /* 1: it was quick, another may pay; 0: do not yield now */
 int sd_eintr(void); /* 1: EINTR must be reported (signal(7)), 0: restart */
 int64_t sd_deadline(int fd, int optname); /* from SO_RCVTIMEO or SO_SNDTIMEO */
 

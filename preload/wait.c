@@ -8,6 +8,7 @@
 #define SPIN_NS 20000	   /* longer spins in vain cost more than they win */
 #define SHORT_SPIN_NS 2000 /* after four spins in vain */
 #define STRANGER_NS 20000  /* a yield that took longer let a stranger run */
+#define YIELD_BAN_NS 1000000000
 #define SETTLE_NS 1000000  /* store buffers have drained by then: a later sleep may be unlimited */
 
 static __thread int64_t no_yield_until, no_yield_for;
@@ -27,8 +28,30 @@ static int ready(struct sd_conn *c, int fd, int what)
 	if (gen == 0)
 		return 0;
 	if (sd_peek(&d->rx.rgen) == 0) /* the last bytes on TCP wake us through the anchor */
-		return sd_kernel_read(fd) == sd_peek(&d->seg.base[1]);
+		return sd_kernel_left(fd, sd_peek(&d->seg.base[1])) == 0;
 	return sd_class_of(d, sd_peek(&d->rx.rgen)) != SD_CLASS_TCP && sd_rx_new(d);
+}
+
+/* A yield to a peer on this core is the cheapest hand-over there is; a yield to a stranger costs his
+ * time slice, whether or not the peer ran as well. So each is timed, and a slow one ends yielding on
+ * this thread for a while, twice as long each time. */
+int sd_yield(void)
+{
+	int64_t start = sd_now_ns();
+	if (start < no_yield_until)
+		return 0;
+	sd_sys(SYS_sched_yield);
+	int64_t now = sd_now_ns();
+	if (now - start <= STRANGER_NS) {
+		if (now > no_yield_until + no_yield_for)
+			no_yield_for = 0;
+		return 1;
+	}
+	no_yield_for = no_yield_for ? no_yield_for * 2 : SETTLE_NS;
+	if (no_yield_for > YIELD_BAN_NS)
+		no_yield_for = YIELD_BAN_NS;
+	no_yield_until = now + no_yield_for;
+	return 0;
 }
 
 /* 1 if the direction became ready without sleeping. */
@@ -36,28 +59,15 @@ static int spin(struct sd_conn *c, int fd, int what)
 {
 	struct sd_direction *d = what == SD_WAIT_RX ? sd_in(c) : sd_out(c);
 	uint32_t peer_cpu = what != SD_WAIT_RX ? sd_peek(&d->rx.cpu) : sd_peek(&d->tx.cpu);
-	int64_t start = sd_now_ns();
 	if (sd_g.cores == 1 || peer_cpu == (uint32_t)sched_getcpu() + 1) {
-		if (start < no_yield_until)
-			return 0;
-		for (int i = 0; i < 8; i++) {
-			sd_sys(SYS_sched_yield);
-			int64_t now = sd_now_ns();
-			if (ready(c, fd, what)) {
-				no_yield_for = 0;
+		for (int i = 0, more = 1; i < 8 && more; i++) {
+			more = sd_yield();
+			if (ready(c, fd, what))
 				return 1;
-			}
-			if (now - start > STRANGER_NS) {
-				no_yield_for = no_yield_for ? no_yield_for * 2 : SETTLE_NS;
-				if (no_yield_for > 128 * (int64_t)SETTLE_NS)
-					no_yield_for = 128 * (int64_t)SETTLE_NS;
-				no_yield_until = now + no_yield_for;
-				return 0;
-			}
-			start = now;
 		}
 		return 0;
 	}
+	int64_t start = sd_now_ns();
 	int64_t budget = c->spin_miss < 4 || c->spin_miss % 16 == 0 ? SPIN_NS : SHORT_SPIN_NS;
 	do {
 		for (int i = 0; i < 16; i++) {
