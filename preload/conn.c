@@ -41,6 +41,12 @@ static int64_t kernel_written(int fd, int end)
 	return -1;
 }
 
+uint64_t sd_kernel_received(int fd)
+{
+	struct tcp_info ti;
+	return tcp_info(fd, &ti) < 0 ? 0 : ti.tcpi_bytes_received;
+}
+
 /* Bytes of the first n that are still to be read from the anchor. A FIN counts as a byte received,
  * in some states only, but it comes after all n: once n have arrived, SIOCINQ alone tells. */
 uint64_t sd_kernel_left(int fd, uint64_t n)

@@ -18,6 +18,7 @@ struct sd_member {
 	uint8_t recent;	 /* marked within the last sleep: look again once store buffers have drained */
 	uint8_t tx_armed;
 	uint32_t reported; /* hang-ups that the program was told of: no edge again */
+	uint64_t seen_tcp;  /* bytes received on the anchor at the last evaluation, while on TCP */
 	uint64_t seen_tail; /* Tail at the last evaluation: an edge needs a later one */
 	struct sd_conn *conn;
 	struct sd_set *set;

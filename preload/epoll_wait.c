@@ -35,6 +35,11 @@ uint32_t sd_member_mask(struct sd_member *m)
 	return (uint16_t)sd_conn_mask(m->conn, m->fd) & (m->events | EPOLLERR | EPOLLHUP);
 }
 
+static int on_tcp(struct sd_direction *in)
+{
+	return sd_peek(&in->rx.rgen) == 0 || sd_class_of(in, sd_tx_gen(in)) == SD_CLASS_TCP;
+}
+
 /* Not writable and asked for: have the reader tell us. Returns EPOLLOUT if it became so meanwhile. */
 static uint32_t want_out(struct sd_set *s, struct sd_member *m, uint32_t mask)
 {
@@ -66,6 +71,8 @@ static int collect(struct sd_set *s, struct epoll_event *ev, int max)
 		/* What the mask tells of must be what seen_tail remembers, or an arrival makes two edges. */
 		uint32_t mask = 0;
 		int tries = 0;
+		if ((m->events & EPOLLET) && on_tcp(sd_in(m->conn)))
+			m->seen_tcp = sd_kernel_received(m->fd);
 		do {
 			m->seen_tail = sd_load(&sd_in(m->conn)->tx.tail);
 			mask = m->disabled ? 0 : sd_member_mask(m);
@@ -92,7 +99,7 @@ static void anchor_event(struct sd_member *m, uint32_t e)
 {
 	struct sd_conn *c = m->conn;
 	struct sd_direction *in = sd_in(c), *out = sd_out(c);
-	int rx_tcp = sd_peek(&in->rx.rgen) == 0 || sd_class_of(in, sd_tx_gen(in)) == SD_CLASS_TCP;
+	int rx_tcp = on_tcp(in) && sd_kernel_received(m->fd) != m->seen_tcp;
 	int tx_tcp = sd_tx_gen(out) == 0 || sd_class_of(out, sd_tx_gen(out)) == SD_CLASS_TCP;
 	uint32_t ends = e & (EPOLLRDHUP | EPOLLHUP | EPOLLERR);
 	if (ends)

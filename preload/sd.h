@@ -142,6 +142,7 @@ void sd_conn_attach(struct sd_conn *c, struct sd_peer *p, uint32_t slot, uint32_
 int sd_conn_promote(struct sd_conn *c, int fd);	 /* 1: our sending direction is on the ring now */
 void sd_conn_demote_tx(struct sd_conn *c);	 /* our sending direction goes to TCP */
 void sd_conn_hung_up(struct sd_conn *c, int fd, short events); /* the anchor showed POLLRDHUP or POLLHUP */
+uint64_t sd_kernel_received(int fd);
 uint64_t sd_kernel_left(int fd, uint64_t n);	 /* bytes of the first n not yet read from the anchor */
 short sd_conn_mask(struct sd_conn *c, int fd);	 /* POLL… bits that hold now */
 int sd_nonblock(int fd, int flags);
