@@ -131,8 +131,8 @@ void sd_conn_demote_tx(struct sd_conn *c)
 {
 	struct sd_direction *d = sd_out(c);
 	sd_lock(&d->tx_lock);
-	uint32_t gen = sd_tx_gen(d);
-	if (gen != 0 && sd_class_of(d, gen) != SD_CLASS_TCP) {
+	sd_tx_load(&c->tx);
+	if (c->tx.gen != 0 && c->tx.class != SD_CLASS_TCP) {
 		sd_tx_to_tcp(&c->tx);
 		sd_count(SD_COUNT_TO_TCP);
 	}

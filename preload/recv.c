@@ -74,9 +74,9 @@ static ssize_t anchor_says(struct sd_conn *c, int fd)
 	return take_error(c);
 }
 
-/* A fresh look is due when what is known does not satisfy the call. A receiver that keeps finding a
- * little makes the sender pay for the line at each look: look less often (24 pauses, about 0.5 us),
- * and stop doing so when it does not pay. */
+/* A fresh look is due when what is known does not satisfy the call. Each look takes the line from the
+ * sender, so a receiver that only receives, a little each time, looks less often: it waits (24 pauses,
+ * about 0.5 us) for more to come, and stops doing so for a while when nothing did. */
 static void look(struct sd_conn *c, size_t want)
 {
 	struct sd_rx *rx = &c->rx;
@@ -85,30 +85,28 @@ static void look(struct sd_conn *c, size_t want)
 		return;
 	sd_rx_look(rx);
 	ssize_t now = sd_rx_avail(rx);
-	if (now <= had || now >= 1024) {
-		c->few = 0;
-	} else if (++c->few > 8 && c->few < 1u << 30) {
-		for (int i = 0; i < 24; i++)
-			sd_pause();
-		sd_rx_look(rx);
-		if (sd_rx_avail(rx) == now)
-			c->few = 0u - 256;
-	}
+	if (now <= had || now >= 1024 || c->oneway < SD_ONEWAY || c->patience-- > 0)
+		return;
+	for (int i = 0; i < 24; i++)
+		sd_pause();
+	sd_rx_look(rx);
+	c->patience = sd_rx_avail(rx) == now ? 256 : 0;
 }
 
-/* With the receive side held. > 0 bytes; 0 end; -EAGAIN; -errno. */
-static ssize_t ring_try(struct sd_conn *c, int fd, const struct iovec *iov, int n, size_t skip, size_t want, int flags)
+/* With the receive side held. > 0 bytes; 0 end; -EAGAIN; -errno. Without ask_anchor an empty ring is
+ * -EAGAIN, whatever else is the case. */
+static ssize_t ring_try(struct sd_conn *c, int fd, const struct iovec *iov, int n, size_t skip, size_t want, int flags,
+			int ask_anchor)
 {
 	struct sd_direction *d = sd_in(c);
 	int peek = flags & MSG_PEEK;
-	uint32_t gen = sd_tx_gen(d);
-	if (gen == 0) {
-		ssize_t r = kernel_recv(fd, iov, n, skip, want, flags & ~MSG_WAITALL);
-		/* The sender may have left TCP after we looked; then EAGAIN or FIN means nothing. */
-		if (r > 0 || (gen = sd_tx_gen(d)) == 0)
-			return r;
-	}
 	if (sd_peek(&d->rx.rgen) == 0) {
+		if (sd_tx_gen(d) == 0) {
+			ssize_t r = kernel_recv(fd, iov, n, skip, want, flags & ~MSG_WAITALL);
+			/* The sender may have left TCP after we looked; then EAGAIN or FIN means nothing. */
+			if (r > 0 || sd_tx_gen(d) == 0)
+				return r;
+		}
 		uint64_t left = sd_kernel_left(fd, sd_peek(&d->seg.base[1]));
 		if (left != 0)
 			return kernel_recv(fd, iov, n, skip, left < want ? left : want, flags & ~MSG_WAITALL);
@@ -120,7 +118,10 @@ static ssize_t ring_try(struct sd_conn *c, int fd, const struct iovec *iov, int 
 		if (want == 0 && sd_rx_unread(&c->rx) != 0)
 			return 0;
 		if (r > 0) {
-			d->rx.cpu = sched_getcpu() + 1;
+			if (c->oneway < SD_ONEWAY)
+				c->oneway++;
+			if (c->burst)
+				d->rx.cpu = sched_getcpu() + 1;
 			c->burst = 0;
 			return r;
 		}
@@ -130,6 +131,8 @@ static ssize_t ring_try(struct sd_conn *c, int fd, const struct iovec *iov, int 
 			return bad_peer(c, fd, SD_COUNT_BAD_PEER);
 		if ((r = take_error(c)) < 0)
 			return r;
+		if (!ask_anchor)
+			return -EAGAIN;
 		if ((r = anchor_says(c, fd)) <= 0)
 			return r;
 	}
@@ -140,7 +143,16 @@ ssize_t sd_recv(struct sd_conn *c, int fd, const struct iovec *iov, int n, int f
 {
 	size_t done = 0, want = sd_iov_len(iov, n);
 	int64_t deadline = 0;
+	int spun = 0;
 	ssize_t r;
+	if (n == 1 && flags == 0 && want && sd_attached(c) && !sd_multi() && !sd_peek(&sd_in(c)->rx_lock.mode) &&
+	    sd_rx_get_fast(&c->rx, iov->iov_base, want)) {
+		r = want;
+		if (sd_watched(&sd_in(c)->tx_watch) && sd_rx_sender_wants(&c->rx))
+			sd_watch_fire(&sd_in(c)->tx_watch, c->peer->bells);
+		c->burst = 0;
+		goto out;
+	}
 	if (flags & (MSG_OOB | MSG_ERRQUEUE)) {
 		struct msghdr m = {.msg_iov = (struct iovec *)iov, .msg_iovlen = n};
 		return sd_sys(SYS_recvmsg, fd, mh ? mh : &m, flags);
@@ -156,29 +168,44 @@ ssize_t sd_recv(struct sd_conn *c, int fd, const struct iovec *iov, int n, int f
 			int locked = sd_multi() || sd_peek(&d->rx_lock.mode);
 			if (locked)
 				sd_lock(&d->rx_lock);
-			r = ring_try(c, fd, iov, n, done, want - done, flags);
+			r = ring_try(c, fd, iov, n, done, want - done, flags, spun);
 			if (locked)
 				sd_unlock(&d->rx_lock);
+			/* The kernel is asked about the anchor and O_NONBLOCK only when spinning was in vain. */
+			if (r == -EAGAIN && !spun) {
+				spun = 1;
+				if (!(flags & MSG_DONTWAIT) && c->blocks)
+					sd_spin(c, fd, SD_WAIT_RX);
+				continue;
+			}
 			if (r > 0 && sd_watched(&d->tx_watch) && sd_rx_sender_wants(&c->rx))
 				sd_watch_fire(&d->tx_watch, c->peer->bells);
 		}
 		if (r > 0) {
 			done += r;
+			spun = 0;
 			if (!(flags & MSG_WAITALL) || (flags & MSG_PEEK) || done == want)
 				break;
 			continue;
 		}
-		if (r != -EAGAIN || want == 0 || sd_nonblock(fd, flags))
+		if (r != -EAGAIN || want == 0)
+			break;
+		c->blocks = !sd_nonblock(fd, 0);
+		if (!c->blocks || (flags & MSG_DONTWAIT))
 			break;
 		if (deadline == 0)
 			deadline = sd_deadline(fd, SO_RCVTIMEO);
-		if ((r = sd_wait(c, fd, SD_WAIT_RX, deadline)) < 0)
+		if ((r = sd_park(c, fd, SD_WAIT_RX, deadline)) < 0)
 			break;
+		spun = 0;
 	}
+	if (done)
+		r = done;
+out:
 	if (mh) {
 		mh->msg_namelen = 0;
 		mh->msg_controllen = 0;
 		mh->msg_flags = 0;
 	}
-	return done ? (ssize_t)done : r;
+	return r;
 }

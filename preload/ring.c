@@ -11,20 +11,34 @@ static uint64_t base_of(struct sd_direction *d, uint32_t gen)
 	return sd_peek(&d->seg.base[gen % SD_SEG_DESCS]);
 }
 
-static void open_segment(struct sd_tx *tx, uint32_t gen, uint32_t class, uint64_t base)
+static void open_segment(struct sd_tx *tx, uint32_t class)
 {
 	struct sd_direction *d = tx->d;
-	d->seg.base[gen % SD_SEG_DESCS] = base;
+	uint32_t gen = tx->gen + 1;
+	d->seg.base[gen % SD_SEG_DESCS] = tx->tail;
 	d->seg.class[gen % SD_SEG_DESCS] = class;
 	sd_store(&d->tx.gen, gen);
+	tx->gen = gen;
+	tx->base = tx->tail;
+	tx->class = class;
+}
+
+void sd_tx_load(struct sd_tx *tx)
+{
+	struct sd_direction *d = tx->d;
+	tx->tail = sd_peek(&d->tx.tail);
+	tx->gen = sd_peek(&d->tx.gen);
+	tx->base = base_of(d, tx->gen);
+	tx->class = sd_class_of(d, tx->gen);
 }
 
 void sd_tx_open(struct sd_tx *tx, uint64_t n)
 {
-	tx->head = n;
+	tx->head = tx->tail = n;
+	tx->gen = 0;
 	sd_store(&tx->d->rx.head, n);
 	sd_store(&tx->d->tx.tail, n);
-	open_segment(tx, 1, SD_CLASS_HOT, n);
+	open_segment(tx, SD_CLASS_HOT);
 }
 
 /* Copies between a ring region and an iovec, n bytes from byte skip of the iovec on. */
@@ -55,29 +69,56 @@ static void copy_iov(unsigned char *ring, uint32_t cap, uint64_t off, const stru
 	}
 }
 
-/* Bytes of the segment [base, tail) that the receiver still occupies; > cap means a bad peer. */
-static uint64_t occupied(struct sd_tx *tx, uint64_t tail, uint64_t base)
+/* Bytes of the current segment that the receiver still occupies; > its capacity means a bad peer. */
+static uint64_t occupied(struct sd_tx *tx)
 {
-	int64_t ahead = (int64_t)(tx->head - base);
-	return ahead > 0 ? tail - tx->head : tail - base;
+	int64_t ahead = (int64_t)(tx->head - tx->base);
+	return tx->tail - (ahead > 0 ? tx->head : tx->base);
+}
+
+int sd_tx_put_fast(struct sd_tx *tx, const void *b, size_t n)
+{
+	if (tx->class >= SD_CLASSES || tx->gen == 0)
+		return 0;
+	uint32_t cap = sd_class_cap[tx->class];
+	uint64_t used = occupied(tx), at = (tx->tail - tx->base) & (cap - 1);
+	if (n > cap / 4 || used > cap || cap - used < n || cap - at < n)
+		return 0;
+	memcpy(tx->mem + region_off[tx->class] + at, b, n);
+	tx->tail += n;
+	sd_store(&tx->d->tx.tail, tx->tail);
+	return 1;
+}
+
+int sd_rx_get_fast(struct sd_rx *rx, void *b, size_t n)
+{
+	struct sd_direction *d = rx->d;
+	uint64_t head = sd_peek(&d->rx.head);
+	uint32_t rgen = sd_peek(&d->rx.rgen), class = sd_class_of(d, rgen);
+	int64_t avail = (int64_t)(rx->tail - head);
+	if (rgen != rx->gen || class >= SD_CLASSES || avail > SD_DIR_STRIDE || avail < (int64_t)n)
+		return 0;
+	uint64_t at = (head - base_of(d, rgen)) & (sd_class_cap[class] - 1);
+	if (n > sd_class_cap[class] / 4 || sd_class_cap[class] - at < n)
+		return 0;
+	memcpy(b, rx->mem + region_off[class] + at, n);
+	sd_store(&d->rx.head, head + n);
+	return 1;
 }
 
 ssize_t sd_tx_put(struct sd_tx *tx, const struct iovec *iov, int iovcnt, size_t skip, size_t n, int exchange)
 {
 	struct sd_direction *d = tx->d;
-	uint64_t tail = sd_peek(&d->tx.tail);
-	uint32_t gen = sd_peek(&d->tx.gen), class = sd_class_of(d, gen);
-	uint64_t base = base_of(d, gen);
 	size_t done = 0;
 	(void)iovcnt;
-	if (class == SD_CLASS_TCP)
+	if (tx->class == SD_CLASS_TCP)
 		return SD_RING_TCP;
-	uint32_t cap = sd_class_cap[class];
+	uint32_t cap = sd_class_cap[tx->class];
 	while (done < n) {
-		uint64_t used = occupied(tx, tail, base);
+		uint64_t used = occupied(tx);
 		if (used > cap || cap - used < n - done) {
 			tx->head = sd_load(&d->rx.head);
-			used = occupied(tx, tail, base);
+			used = occupied(tx);
 			if (used > cap)
 				return SD_RING_BAD;
 		}
@@ -89,13 +130,13 @@ ssize_t sd_tx_put(struct sd_tx *tx, const struct iovec *iov, int iovcnt, size_t 
 			k = cap / 4;
 		if (k == 0)
 			break;
-		copy_iov(tx->mem + region_off[class], cap, tail - base, iov, skip + done, k, 1);
-		tail += k;
+		copy_iov(tx->mem + region_off[tx->class], cap, tx->tail - tx->base, iov, skip + done, k, 1);
+		tx->tail += k;
 		done += k;
 		if (exchange && done == n)
-			sd_xchg(&d->tx.tail, tail);
+			sd_xchg(&d->tx.tail, tx->tail);
 		else
-			sd_store(&d->tx.tail, tail);
+			sd_store(&d->tx.tail, tx->tail);
 	}
 	return done;
 }
@@ -119,18 +160,16 @@ static uint32_t regions_in_use(struct sd_direction *d, uint32_t gen)
 
 int sd_tx_switch(struct sd_tx *tx, uint32_t class)
 {
-	struct sd_direction *d = tx->d;
-	uint32_t gen = sd_peek(&d->tx.gen);
-	uint32_t used = regions_in_use(d, gen);
+	uint32_t used = regions_in_use(tx->d, tx->gen);
 	if (used == ~0u || (used >> class & 1))
 		return 0;
-	open_segment(tx, gen + 1, class, sd_peek(&d->tx.tail));
+	open_segment(tx, class);
 	return 1;
 }
 
 int sd_tx_grow(struct sd_tx *tx, uint32_t max_class)
 {
-	uint32_t used = regions_in_use(tx->d, sd_peek(&tx->d->tx.gen));
+	uint32_t used = regions_in_use(tx->d, tx->gen);
 	if (used == ~0u)
 		return 0;
 	for (int c = max_class; c >= 0; c--)
@@ -142,18 +181,14 @@ int sd_tx_grow(struct sd_tx *tx, uint32_t max_class)
 void sd_tx_shrink(struct sd_tx *tx)
 {
 	struct sd_direction *d = tx->d;
-	uint32_t gen = sd_peek(&d->tx.gen);
-	if (sd_class_of(d, gen) == SD_CLASS_SPILL && sd_load(&d->rx.rgen) == gen &&
-	    sd_load(&d->rx.head) == sd_peek(&d->tx.tail))
+	if (tx->class == SD_CLASS_SPILL && sd_load(&d->rx.rgen) == tx->gen && sd_load(&d->rx.head) == tx->tail)
 		sd_tx_switch(tx, SD_CLASS_BULK);
 }
 
 void sd_tx_to_tcp(struct sd_tx *tx)
 {
-	struct sd_direction *d = tx->d;
-	uint32_t gen = sd_peek(&d->tx.gen);
-	if (sd_class_of(d, gen) != SD_CLASS_TCP)
-		open_segment(tx, gen + 1, SD_CLASS_TCP, sd_peek(&d->tx.tail));
+	if (tx->class != SD_CLASS_TCP)
+		open_segment(tx, SD_CLASS_TCP);
 }
 
 int sd_tx_room(struct sd_tx *tx)
@@ -246,6 +281,6 @@ uint64_t sd_rx_unread(struct sd_rx *rx)
 
 int sd_rx_sender_wants(struct sd_rx *rx)
 {
-	struct sd_tx tx = {.d = rx->d, .mem = rx->mem};
+	struct sd_tx tx = {.d = rx->d};
 	return sd_tx_writable(&tx);
 }

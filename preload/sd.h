@@ -79,6 +79,8 @@ struct sd_peer { /* the other process of a pair: an arena and its bell page */
 	struct sd_peer *next;
 };
 
+#define SD_ONEWAY 8
+
 struct sd_conn {
 	struct sd_ent ent;
 	uint8_t end;	     /* 0: we connected, 1: we accepted */
@@ -89,9 +91,11 @@ struct sd_conn {
 	uint32_t ops;	     /* I/O calls while a candidate */
 	uint32_t ksend;	     /* threads inside a kernel send on the TCP phase */
 	uint32_t switching;  /* 1 while a thread switches our sending direction */
+	uint8_t blocks;	     /* a hint: its descriptor was last seen without O_NONBLOCK */
 	uint8_t reset;	     /* the peer died with bytes of ours unread: for the program a RST came */
 	uint32_t kev;	     /* POLLRDHUP, POLLHUP once the anchor showed them */
-	uint32_t few;	     /* successive receives that found little at the first look (coalescing) */
+	uint8_t oneway;	     /* receives since the last send, up to SD_ONEWAY: then it only receives */
+	int32_t patience;    /* looks that must pass before it waits for more to come */
 	uint32_t spin_miss;  /* successive spins in vain */
 	int64_t looked_ns;   /* coarse time when a sender last looked at the anchor */
 	int64_t asked_ns;    /* and when sock_diag was last asked for the peer */
@@ -165,10 +169,11 @@ void sd_count(unsigned counter);
 
 /* ---- waiting (wait.c) ---- */
 enum { SD_WAIT_RX = 1, SD_WAIT_TX = 2, SD_WAIT_ROOM = 3 };
-/* Waits until the direction may have changed. deadline_ns: CLOCK_MONOTONIC, or INT64_MAX.
+/* sd_spin gives a peer that is running a moment: 1 if the direction became ready. Never sleeps. */
+int sd_spin(struct sd_conn *c, int fd, int what);
+/* sd_park sleeps until the direction may have changed. deadline_ns: CLOCK_MONOTONIC, or INT64_MAX.
  * 0: look again; -EAGAIN: deadline; -EINTR: a handler without SA_RESTART ran. */
-int sd_wait(struct sd_conn *c, int fd, int what, int64_t deadline_ns);
-void sd_wait_briefly(struct sd_conn *c, int fd); /* for space: spins or yields, never sleeps */
+int sd_park(struct sd_conn *c, int fd, int what, int64_t deadline_ns);
 int sd_yield(void); /* 1: it was quick, another may pay; 0: do not yield now */
 int sd_eintr(void); /* 1: EINTR must be reported (signal(7)), 0: restart */
 int64_t sd_deadline(int fd, int optname); /* from SO_RCVTIMEO or SO_SNDTIMEO */

@@ -46,10 +46,13 @@ static ssize_t kernel_send(struct sd_conn *c, int fd, const struct iovec *iov, i
 	return r;
 }
 
-/* A sender whose bytes stay unread must not go on filling a dead ring. Costs a look at a coarse
- * clock; the rest at most once in its tick, and only while the reader stands still. */
+/* A sender whose bytes stay unread must not go on filling a dead ring. Every eighth send of a burst
+ * costs a look at a coarse clock; the rest comes at most once in its tick, and only while the reader
+ * stands still. */
 static void look_at_anchor(struct sd_conn *c, int fd, int now_anyway)
 {
+	if (c->burst++ % 8 != 0 && !now_anyway)
+		return;
 	int64_t now = coarse_now();
 	if (now == c->looked_ns && !now_anyway)
 		return;
@@ -71,14 +74,16 @@ static ssize_t ring_try(struct sd_conn *c, const struct iovec *iov, int n, size_
 {
 	struct sd_direction *d = sd_out(c);
 	ssize_t r;
+	c->oneway = 0;
 	uint32_t e = sd_peek(&c->slot->hdr.err[c->end]);
 	if (e && sd_cas(&c->slot->hdr.err[c->end], e, 0))
 		return -(ssize_t)e;
 	sd_tx_shrink(&c->tx);
-	d->tx.cpu = sched_getcpu() + 1;
+	if (c->burst <= 1)
+		d->tx.cpu = sched_getcpu() + 1;
 	size_t done = 0;
 	while (done < want) {
-		r = sd_tx_put(&c->tx, iov, n, skip + done, want - done, c->burst == 0);
+		r = sd_tx_put(&c->tx, iov, n, skip + done, want - done, c->burst <= 1);
 		if (r == SD_RING_TCP)
 			return done ? (ssize_t)done : -ESTALE;
 		if (r == SD_RING_BAD) {
@@ -88,13 +93,12 @@ static ssize_t ring_try(struct sd_conn *c, const struct iovec *iov, int n, size_
 		done += r;
 		if (done == want)
 			break;
-		if (!spill && sd_class_of(d, sd_tx_gen(d)) != SD_CLASS_HOT)
+		if (!spill && c->tx.class != SD_CLASS_HOT)
 			break;
 		if (!sd_tx_grow(&c->tx, spill ? SD_CLASS_SPILL : SD_CLASS_BULK))
 			break;
 		sd_count(SD_COUNT_SWITCH);
 	}
-	c->burst = 1;
 	return done ? (ssize_t)done : -EAGAIN;
 }
 
@@ -103,8 +107,10 @@ static ssize_t ring_send(struct sd_conn *c, int fd, const struct iovec *iov, int
 	struct sd_direction *d = sd_out(c);
 	int locked = sd_multi() || sd_peek(&d->tx_lock.mode);
 	look_at_anchor(c, fd, (c->kev & POLLRDHUP) != 0);
-	if (locked)
+	if (locked) {
 		sd_lock(&d->tx_lock);
+		sd_tx_load(&c->tx);
+	}
 	ssize_t r = ring_try(c, iov, n, skip, want, spill);
 	if (locked)
 		sd_unlock(&d->tx_lock);
@@ -117,6 +123,8 @@ static ssize_t ring_send(struct sd_conn *c, int fd, const struct iovec *iov, int
 static int on_ring(struct sd_conn *c, int fd)
 {
 	struct sd_direction *d = sd_out(c);
+	if (c->tx.gen != 0 && !sd_multi() && !sd_peek(&d->tx_lock.mode))
+		return c->tx.class != SD_CLASS_TCP;
 	uint32_t gen = sd_tx_gen(d);
 	if (gen == 0) {
 		sd_lock(&d->tx_lock);
@@ -129,8 +137,22 @@ static int on_ring(struct sd_conn *c, int fd)
 	return sd_class_of(d, gen) != SD_CLASS_TCP;
 }
 
+/* A message in the middle of a burst: nothing to decide, nobody to look at. */
+static int in_burst(struct sd_conn *c)
+{
+	return c->burst % 8 != 0 && sd_attached(c) && !c->reset && !sd_multi() &&
+	       !sd_peek(&sd_out(c)->tx_lock.mode);
+}
+
 ssize_t sd_send(struct sd_conn *c, int fd, const struct iovec *iov, int n, int flags, const struct msghdr *mh)
 {
+	if (n == 1 && !(flags & MSG_OOB) && iov->iov_len && in_burst(c) &&
+	    sd_tx_put_fast(&c->tx, iov->iov_base, iov->iov_len)) {
+		c->burst++;
+		if (sd_watched(&sd_out(c)->rx_watch))
+			sd_watch_fire(&sd_out(c)->rx_watch, c->peer->bells);
+		return iov->iov_len;
+	}
 	size_t done = 0, want = sd_iov_len(iov, n);
 	int64_t deadline = 0;
 	int blocking = -1, spill = 0;
@@ -183,7 +205,7 @@ ssize_t sd_send(struct sd_conn *c, int fd, const struct iovec *iov, int n, int f
 		if (!spill) {
 			spill = 1;
 			if (blocking)
-				sd_wait_briefly(c, fd);
+				sd_spin(c, fd, SD_WAIT_ROOM);
 			continue;
 		}
 		if (r > 0) {
@@ -196,7 +218,7 @@ ssize_t sd_send(struct sd_conn *c, int fd, const struct iovec *iov, int n, int f
 		}
 		if (deadline == 0)
 			deadline = sd_deadline(fd, SO_SNDTIMEO);
-		if ((r = sd_wait(c, fd, SD_WAIT_TX, deadline)) < 0)
+		if ((r = sd_park(c, fd, SD_WAIT_TX, deadline)) < 0)
 			break;
 		look_at_anchor(c, fd, !sd_tx_writable(&c->tx));
 	}

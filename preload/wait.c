@@ -11,7 +11,10 @@
 #define YIELD_BAN_NS 1000000000
 #define SETTLE_NS 1000000  /* store buffers have drained by then: a later sleep may be unlimited */
 
+#define TRUST_YIELDS 32	   /* quick ones in a row: no stranger here any more */
+
 static __thread int64_t no_yield_until, no_yield_for;
+static __thread int quick_yields;
 
 static int ready(struct sd_conn *c, int fd, int what)
 {
@@ -43,10 +46,11 @@ int sd_yield(void)
 	sd_sys(SYS_sched_yield);
 	int64_t now = sd_now_ns();
 	if (now - start <= STRANGER_NS) {
-		if (now > no_yield_until + no_yield_for)
+		if (++quick_yields >= TRUST_YIELDS)
 			no_yield_for = 0;
 		return 1;
 	}
+	quick_yields = 0;
 	no_yield_for = no_yield_for ? no_yield_for * 2 : SETTLE_NS;
 	if (no_yield_for > YIELD_BAN_NS)
 		no_yield_for = YIELD_BAN_NS;
@@ -54,10 +58,11 @@ int sd_yield(void)
 	return 0;
 }
 
-/* 1 if the direction became ready without sleeping. */
-static int spin(struct sd_conn *c, int fd, int what)
+int sd_spin(struct sd_conn *c, int fd, int what)
 {
 	struct sd_direction *d = what == SD_WAIT_RX ? sd_in(c) : sd_out(c);
+	if (sd_tx_gen(d) == 0 || sd_peek(&d->rx.rgen) == 0) /* TCP wakes us by itself */
+		return 0;
 	uint32_t peer_cpu = what != SD_WAIT_RX ? sd_peek(&d->rx.cpu) : sd_peek(&d->tx.cpu);
 	if (sd_g.cores == 1 || peer_cpu == (uint32_t)sched_getcpu() + 1) {
 		for (int i = 0, more = 1; i < 8 && more; i++) {
@@ -67,17 +72,23 @@ static int spin(struct sd_conn *c, int fd, int what)
 		}
 		return 0;
 	}
-	int64_t start = sd_now_ns();
+	int64_t start = 0;
+	int gap = what == SD_WAIT_RX && c->oneway == SD_ONEWAY ? 16 : 1; /* a look costs the sender */
 	int64_t budget = c->spin_miss < 4 || c->spin_miss % 16 == 0 ? SPIN_NS : SHORT_SPIN_NS;
-	do {
-		for (int i = 0; i < 16; i++) {
-			if (ready(c, fd, what)) {
+	for (;;) {
+		for (int i = 0; i < 32; i++) {
+			if (i % gap == 0 && ready(c, fd, what)) {
 				c->spin_miss = 0;
 				return 1;
 			}
 			sd_pause();
 		}
-	} while (sd_now_ns() - start < budget);
+		int64_t now = sd_now_ns();
+		if (start == 0)
+			start = now;
+		else if (now - start >= budget)
+			break;
+	}
 	c->spin_miss++;
 	return 0;
 }
@@ -89,7 +100,7 @@ static void ignore(void *arg, unsigned member)
 }
 
 /* One sleep, in the kernel, on the bell and the anchor. */
-static int park(struct sd_conn *c, int fd, int what, int64_t deadline)
+int sd_park(struct sd_conn *c, int fd, int what, int64_t deadline)
 {
 	struct sd_waker *w = sd_waker_of_thread();
 	int attached = sd_attached(c), armed = 0, result = 0;
@@ -149,21 +160,6 @@ static int park(struct sd_conn *c, int fd, int what, int64_t deadline)
 			sd_watch_disarm(line, w->bell, 0);
 	}
 	return result;
-}
-
-int sd_wait(struct sd_conn *c, int fd, int what, int64_t deadline_ns)
-{
-	if (sd_attached(c)) {
-		struct sd_direction *d = what == SD_WAIT_TX ? sd_out(c) : sd_in(c);
-		if (sd_tx_gen(d) != 0 && (what == SD_WAIT_TX || sd_peek(&d->rx.rgen) != 0) && spin(c, fd, what))
-			return 0;
-	}
-	return park(c, fd, what, deadline_ns);
-}
-
-void sd_wait_briefly(struct sd_conn *c, int fd)
-{
-	spin(c, fd, SD_WAIT_ROOM);
 }
 
 /* Which handler ran is not known here. If every installed handler has SA_RESTART the call restarts,
