@@ -181,6 +181,12 @@ void sd_waker_drain(struct sd_waker *w)
 		;
 }
 
+void sd_waker_take(struct sd_waker *w)
+{
+	char b[1];
+	sd_sys(SYS_recvfrom, w->fd, b, sizeof b, MSG_DONTWAIT, 0, 0);
+}
+
 void sd_waker_kick(struct sd_waker *w) { ring(w->nonce); }
 
 void sd_waker_kick_all(void)

@@ -249,9 +249,36 @@ void sd_conn_closing(struct sd_conn *c, int fd)
 	}
 }
 
-int sd_nonblock(int fd, int flags)
+/* A forked process shares the description's flags and changes them where this one does not see it;
+ * otherwise every change comes through fcntl, ioctl or setsockopt here and clears what is known. */
+static int known(struct sd_conn *c, unsigned bit)
 {
-	return (flags & MSG_DONTWAIT) || (sd_sys(SYS_fcntl, fd, F_GETFL) & O_NONBLOCK);
+	return (c->known & bit) && sd_attached(c) && !sd_peek(&sd_out(c)->tx_lock.mode);
+}
+
+int sd_nonblock(struct sd_conn *c, int fd, int flags)
+{
+	if (flags & MSG_DONTWAIT)
+		return 1;
+	if (!known(c, SD_KNOWN_BLOCKS)) {
+		c->blocks = !(sd_sys(SYS_fcntl, fd, F_GETFL) & O_NONBLOCK);
+		c->known |= SD_KNOWN_BLOCKS;
+	}
+	return !c->blocks;
+}
+
+int64_t sd_deadline(struct sd_conn *c, int fd, int optname)
+{
+	unsigned bit = optname == SO_RCVTIMEO ? SD_KNOWN_NO_RCVTIMEO : SD_KNOWN_NO_SNDTIMEO;
+	struct timeval t;
+	socklen_t n = sizeof t;
+	if (known(c, bit))
+		return INT64_MAX;
+	if (sd_sys(SYS_getsockopt, fd, SOL_SOCKET, optname, &t, &n) < 0 || (t.tv_sec == 0 && t.tv_usec == 0)) {
+		c->known |= bit;
+		return INT64_MAX;
+	}
+	return sd_now_ns() + t.tv_sec * 1000000000ll + t.tv_usec * 1000ll;
 }
 
 short sd_conn_mask(struct sd_conn *c, int fd)

@@ -151,6 +151,8 @@ static int fcntl_common(int fd, int cmd, void *arg, int (*real)(int, int, void *
 	if (cmd == F_DUPFD || cmd == F_DUPFD_CLOEXEC)
 		return duplicated(fd, r);
 	struct sd_conn *c = sd_live(fd);
+	if (c && cmd == F_SETFL)
+		c->known = 0;
 	if (c && r == 0 && cmd == F_SETFL && ((long)arg & O_ASYNC)) {
 		if (sd_attached(c))
 			sd_count(SD_COUNT_UNHOOKED);
@@ -187,6 +189,8 @@ SD_EXPORT int ioctl(int fd, unsigned long request, ...)
 	int r = sd_real()->ioctl(fd, request, arg);
 	if (!c || r < 0)
 		return r;
+	if (request == FIONBIO)
+		c->known = 0;
 	if (request == FIOASYNC && *(int *)arg)
 		sd_conn_keep(c, fd, SD_STATUS_OPTION);
 	if (request == FIONREAD && sd_attached(c) && sd_tx_gen(sd_in(c)) != 0) {

@@ -27,6 +27,7 @@ SD_EXPORT int setsockopt(int fd, int level, int name, const void *value, socklen
 	struct sd_conn *c = sd_live(fd);
 	if (!c || r < 0)
 		return r;
+	c->known = 0;
 	int on = value && len >= sizeof(int) ? *(const int *)value : 1;
 	if (level == IPPROTO_TCP && name == TCP_CORK) {
 		c->corked = on ? c->corked | 1 : c->corked & ~1;

@@ -171,10 +171,10 @@ ssize_t sd_recv(struct sd_conn *c, int fd, const struct iovec *iov, int n, int f
 			r = ring_try(c, fd, iov, n, done, want - done, flags, spun);
 			if (locked)
 				sd_unlock(&d->rx_lock);
-			/* The kernel is asked about the anchor and O_NONBLOCK only when spinning was in vain. */
+			/* The kernel is asked about the anchor only when spinning was in vain. */
 			if (r == -EAGAIN && !spun) {
 				spun = 1;
-				if (!(flags & MSG_DONTWAIT) && c->blocks)
+				if (!(flags & MSG_DONTWAIT) && !sd_nonblock(c, fd, 0))
 					sd_spin(c, fd, SD_WAIT_RX);
 				continue;
 			}
@@ -190,11 +190,10 @@ ssize_t sd_recv(struct sd_conn *c, int fd, const struct iovec *iov, int n, int f
 		}
 		if (r != -EAGAIN || want == 0)
 			break;
-		c->blocks = !sd_nonblock(fd, 0);
-		if (!c->blocks || (flags & MSG_DONTWAIT))
+		if (sd_nonblock(c, fd, flags))
 			break;
 		if (deadline == 0)
-			deadline = sd_deadline(fd, SO_RCVTIMEO);
+			deadline = sd_deadline(c, fd, SO_RCVTIMEO);
 		if ((r = sd_park(c, fd, SD_WAIT_RX, deadline)) < 0)
 			break;
 		spun = 0;

@@ -40,6 +40,7 @@ int sd_waker_init(struct sd_waker *w);
 void sd_waker_fini(struct sd_waker *w);
 struct sd_bell *sd_waker_bell(struct sd_waker *w); /* NULL: none free; sleep in bounded pieces */
 void sd_waker_drain(struct sd_waker *w);
+void sd_waker_take(struct sd_waker *w); /* one datagram: for level-triggered waiting */
 void sd_waker_kick(struct sd_waker *w);
 void sd_waker_kick_all(void); /* everybody in this process looks again */
 void sd_waker_fork_child(void);
@@ -80,6 +81,7 @@ struct sd_peer { /* the other process of a pair: an arena and its bell page */
 };
 
 #define SD_ONEWAY 8
+enum { SD_KNOWN_BLOCKS = 1, SD_KNOWN_NO_RCVTIMEO = 2, SD_KNOWN_NO_SNDTIMEO = 4 };
 
 struct sd_conn {
 	struct sd_ent ent;
@@ -91,7 +93,8 @@ struct sd_conn {
 	uint32_t ops;	     /* I/O calls while a candidate */
 	uint32_t ksend;	     /* threads inside a kernel send on the TCP phase */
 	uint32_t switching;  /* 1 while a thread switches our sending direction */
-	uint8_t blocks;	     /* a hint: its descriptor was last seen without O_NONBLOCK */
+	uint8_t blocks;	     /* no O_NONBLOCK, if that is known */
+	uint8_t known;	     /* SD_KNOWN_…: what need not be asked of the kernel again */
 	uint8_t reset;	     /* the peer died with bytes of ours unread: for the program a RST came */
 	uint32_t kev;	     /* POLLRDHUP, POLLHUP once the anchor showed them */
 	uint8_t oneway;	     /* receives since the last send, up to SD_ONEWAY: then it only receives */
@@ -149,7 +152,8 @@ void sd_conn_hung_up(struct sd_conn *c, int fd, short events); /* the anchor sho
 uint64_t sd_kernel_received(int fd);
 uint64_t sd_kernel_left(int fd, uint64_t n);	 /* bytes of the first n not yet read from the anchor */
 short sd_conn_mask(struct sd_conn *c, int fd);	 /* POLL… bits that hold now */
-int sd_nonblock(int fd, int flags);
+int sd_nonblock(struct sd_conn *c, int fd, int flags);
+int64_t sd_deadline(struct sd_conn *c, int fd, int optname); /* from SO_RCVTIMEO or SO_SNDTIMEO */
 extern sd_mutex sd_promote_mutex; /* attach, fork and state changes exclude each other */
 
 static inline struct sd_direction *sd_out(struct sd_conn *c) { return &c->slot->dir[c->end]; }
@@ -176,7 +180,6 @@ int sd_spin(struct sd_conn *c, int fd, int what);
 int sd_park(struct sd_conn *c, int fd, int what, int64_t deadline_ns);
 int sd_yield(void); /* 1: it was quick, another may pay; 0: do not yield now */
 int sd_eintr(void); /* 1: EINTR must be reported (signal(7)), 0: restart */
-int64_t sd_deadline(int fd, int optname); /* from SO_RCVTIMEO or SO_SNDTIMEO */
 
 /* ---- data (recv.c, send.c) ---- */
 ssize_t sd_recv(struct sd_conn *c, int fd, const struct iovec *iov, int n, int flags, struct msghdr *mh);

@@ -184,7 +184,7 @@ ssize_t sd_send(struct sd_conn *c, int fd, const struct iovec *iov, int n, int f
 			if (done == want || n > 64)
 				return done;
 			if (blocking < 0)
-				blocking = !sd_nonblock(fd, flags);
+				blocking = !sd_nonblock(c, fd, flags);
 			if (!blocking)
 				return done;
 			continue;
@@ -201,7 +201,7 @@ ssize_t sd_send(struct sd_conn *c, int fd, const struct iovec *iov, int n, int f
 			break;
 		}
 		if (blocking < 0)
-			blocking = !sd_nonblock(fd, flags);
+			blocking = !sd_nonblock(c, fd, flags);
 		if (!spill) {
 			spill = 1;
 			if (blocking)
@@ -217,7 +217,7 @@ ssize_t sd_send(struct sd_conn *c, int fd, const struct iovec *iov, int n, int f
 			break;
 		}
 		if (deadline == 0)
-			deadline = sd_deadline(fd, SO_SNDTIMEO);
+			deadline = sd_deadline(c, fd, SO_SNDTIMEO);
 		if ((r = sd_park(c, fd, SD_WAIT_TX, deadline)) < 0)
 			break;
 		look_at_anchor(c, fd, !sd_tx_writable(&c->tx));

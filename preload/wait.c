@@ -114,7 +114,8 @@ int sd_park(struct sd_conn *c, int fd, int what, int64_t deadline)
 		sd_add(&b->parked, 1);
 		sd_bell_harvest(b, w->bell, ignore, NULL); /* what was marked for an earlier wait */
 	}
-	if (w)
+	int told = w && !armed; /* only an attachment made by another thread is told by kicking */
+	if (told)
 		sd_add(&w->waiting, 1);
 	if (!armed && attached)
 		sd_count(SD_COUNT_WATCH_FULL);
@@ -146,13 +147,13 @@ int sd_park(struct sd_conn *c, int fd, int what, int64_t deadline)
 			break;
 		}
 		if (r > 0 && p[1].revents) {
-			sd_waker_drain(w);
+			sd_waker_take(w);
 			break;
 		}
 		if (r > 0 || ((c->kev & POLLRDHUP) && what == SD_WAIT_TX && r == 0))
 			break;
 	}
-	if (w)
+	if (told)
 		sd_add(&w->waiting, -1);
 	if (b) {
 		sd_add(&b->parked, -1);
@@ -177,13 +178,4 @@ int sd_eintr(void)
 		    !(a.flags & SA_RESTART))
 			return 1;
 	return 0;
-}
-
-int64_t sd_deadline(int fd, int optname)
-{
-	struct timeval t;
-	socklen_t n = sizeof t;
-	if (sd_sys(SYS_getsockopt, fd, SOL_SOCKET, optname, &t, &n) < 0 || (t.tv_sec == 0 && t.tv_usec == 0))
-		return INT64_MAX;
-	return sd_now_ns() + t.tv_sec * 1000000000ll + t.tv_usec * 1000ll;
 }
