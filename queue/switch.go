@@ -14,16 +14,23 @@ func (s *Sender) Switch(class uint32) (bool, error) {
 		return false, nil
 	}
 	rgen, err := s.look()
-	if err != nil || s.gen+1-rgen >= SegDescs {
+	if err != nil || s.gen+1-rgen >= SegDescs || s.inUse(rgen, class) {
 		return false, err
-	}
-	for g := rgen; g-1 != s.gen; g++ {
-		if g != 0 && s.segs[g%SegDescs].class == class {
-			return false, nil
-		}
 	}
 	s.begin(class)
 	return true, nil
+}
+
+// inUse tells whether an unread segment occupies the region of class. A segment that is consumed to
+// its end is free before the receiver says so by RGen, which it does only when it looks again.
+func (s *Sender) inUse(rgen, class uint32) bool {
+	for g := rgen; g-1 != s.gen; g++ {
+		consumed := g != s.gen && distance(s.segs[(g+1)%SegDescs].base, s.head) >= 0
+		if g != 0 && s.segs[g%SegDescs].class == class && !consumed {
+			return true
+		}
+	}
+	return false
 }
 
 // SwitchToTCP ends the ring part of the stream at the tail: later bytes go to the anchor. It
@@ -40,10 +47,16 @@ func (s *Sender) SwitchToTCP() (bool, error) {
 	return true, nil
 }
 
-// Grow switches a full ring to the next larger class whose region is free.
+// Grow switches a full ring to the next larger class whose region is free, else to a smaller one.
 func (s *Sender) Grow() (bool, error) {
-	for class := s.Class() + 1; Capacity(class) != 0; class++ {
+	current := s.Class()
+	for class := current + 1; Capacity(class) != 0; class++ {
 		if done, err := s.Switch(class); done || err != nil {
+			return done, err
+		}
+	}
+	for class := current; class > 0; class-- {
+		if done, err := s.Switch(class - 1); done || err != nil {
 			return done, err
 		}
 	}

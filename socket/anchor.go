@@ -64,8 +64,10 @@ func (a anchor) written(connecting bool) (n uint64, err error) {
 	return n, errors.Join(ctlErr, err)
 }
 
-// consumed is how many bytes of the stream were read from the kernel.
-func (a anchor) consumed() (n uint64, err error) {
+// left is how many of the first n bytes of the stream are still to be read from the kernel. A FIN
+// counts as a byte received, in some states only, but it comes after all n: once n have arrived,
+// the queue alone tells.
+func (a anchor) left(n uint64) (left uint64, err error) {
 	ctlErr := a.raw.Control(func(fd uintptr) {
 		for range samples {
 			var before, after *unix.TCPInfo
@@ -79,17 +81,16 @@ func (a anchor) consumed() (n uint64, err error) {
 			if after, err = unix.GetsockoptTCPInfo(int(fd), unix.IPPROTO_TCP, unix.TCP_INFO); err != nil {
 				return
 			}
-			if before.Bytes_received == after.Bytes_received && before.State == after.State {
-				n = after.Bytes_received - uint64(queued)
-				if finReceived(after.State) {
-					n--
+			if before.Bytes_received == after.Bytes_received {
+				if left = uint64(queued); after.Bytes_received < n {
+					left += n - after.Bytes_received
 				}
 				return
 			}
 		}
 		err = errMoving
 	})
-	return n, errors.Join(ctlErr, err)
+	return left, errors.Join(ctlErr, err)
 }
 
 // finReceived tells it from the state, because a local shutdown for reading looks like FIN in

@@ -27,6 +27,7 @@ type link struct {
 	rst  shm.Flag // the anchor is dead
 	full shm.Flag // the peer's socket has lost its last holder
 
+	rxReset   bool      // guarded by Conn.rd: the kernel told of a reset with bytes left in the rings
 	resetTold bool      // guarded by Conn.rd: ECONNRESET is reported once
 	txReset   bool      // guarded by Conn.wr: likewise, for the writer
 	asked     time.Time // guarded by Conn.wr: when fullyClosed was asked last

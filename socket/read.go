@@ -90,27 +90,30 @@ func (l *link) take(p []byte) (int, error) {
 			return 0, nil
 		case queue.OnAnchor, queue.BackOnTCP:
 			n, err := l.c.tcp.recv(p)
-			if n == 0 && err == nil {
-				// FIN. The sender may have left the anchor since Look, but not after its FIN.
-				if now, _ := l.recver.Look(); now != where {
-					continue
-				}
-				return 0, l.end(true)
+			if n > 0 {
+				return n, nil
 			}
-			return n, err
+			// The sender may have left the anchor since Look: then its end is not the stream's.
+			if now, _ := l.recver.Look(); now != where {
+				l.rxReset = l.rxReset || err == syscall.ECONNRESET // told once, and not lost
+				continue
+			}
+			if err == nil {
+				err = l.end(true)
+			}
+			return 0, err
 		case queue.Until:
-			read, err := l.c.tcp.consumed()
+			left, err := l.c.tcp.left(l.recver.Boundary())
 			if err != nil {
 				return 0, err
 			}
-			rest := int64(l.recver.Boundary() - read)
-			if rest == 0 && l.recver.Enter() {
+			if left == 0 {
+				if !l.recver.Enter() {
+					return 0, l.bad()
+				}
 				continue
 			}
-			if rest <= 0 {
-				return 0, l.bad()
-			}
-			n, err := l.c.tcp.recv(p[:min(int64(len(p)), rest)])
+			n, err := l.c.tcp.recv(p[:min(uint64(len(p)), left)])
 			if n == 0 && err == nil {
 				err = syscall.ECONNRESET // the anchor ended before N: never skip to the ring
 			}
@@ -129,7 +132,7 @@ func (l *link) end(ended bool) error {
 	}
 	// After our own FIN the peer's socket may be in TIME_WAIT, which has no inode though the peer
 	// still reads: then only a real RST is one.
-	reset := l.full.Load() && !l.c.wrShut.Load() && l.out().Unread() > 0
+	reset := l.rxReset || l.full.Load() && !l.c.wrShut.Load() && l.out().Unread() > 0
 	if l.rst.Load() && !reset {
 		// The kernel knows whether the anchor ended in order; it tells an error once.
 		_, err := l.c.tcp.recv(make([]byte, 1))

@@ -31,6 +31,9 @@ func (l *link) watchAnchor() {
 		s := state(fd)
 		if finReceived(s) && !l.fin.Load() {
 			l.full.Store(l.closedWhole())
+			if s == tcpClose {
+				l.rst.Store(true) // before fin: who sees only that takes it for an orderly end
+			}
 			l.fin.Store(true)
 		}
 		if s == tcpClose {

@@ -1,0 +1,94 @@
+package socket
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// endings are the ways in which an anchor ends; the kernel counts FIN as a byte received after
+// some of them only.
+var endings = map[string]func(from, to *Conn){
+	"open":     func(from, to *Conn) {},
+	"FIN":      func(from, to *Conn) { from.tcp.CloseWrite() },
+	"both FIN": func(from, to *Conn) { from.tcp.CloseWrite(); to.tcp.CloseWrite() },
+	"our FIN":  func(from, to *Conn) { to.tcp.CloseWrite(); from.tcp.CloseWrite() },
+	"close":    func(from, to *Conn) { from.tcp.Close() },
+	"RST":      func(from, to *Conn) { from.tcp.SetLinger(0); from.tcp.Close() },
+}
+
+func TestLeftOnTheAnchor(t *testing.T) {
+	for name, end := range endings {
+		t.Run(name, func(t *testing.T) {
+			from, to := kernelPair(t)
+			defer from.Close()
+			defer to.Close()
+			const n = 100
+			if _, err := from.tcp.Write(make([]byte, n)); err != nil {
+				t.Fatal(err)
+			}
+			end(from, to)
+			for read := uint64(0); ; read += 20 {
+				if left, err := to.tcp.left(n); left != n-read || err != nil {
+					t.Errorf("after %d bytes: %d left, %v", read, left, err)
+				}
+				if read == n {
+					break
+				}
+				if k, err := to.tcp.recv(make([]byte, 20)); k != 20 {
+					t.Fatalf("read %d, %v", k, err)
+				}
+			}
+		})
+	}
+}
+
+// TestEndBeforeTheReaderLeavesTCP: when the reader first looks, there are bytes on the anchor and in
+// the ring, and the anchor has ended already.
+func TestEndBeforeTheReaderLeavesTCP(t *testing.T) {
+	for name, end := range endings {
+		t.Run(name, func(t *testing.T) {
+			from, to := newByHand(t).promotedPair(t)
+			defer from.Close()
+			defer to.Close()
+			from.tcp.Write([]byte("on the anchor, "))
+			if _, err := from.Write([]byte("in the ring")); err != nil || !from.link.Load().sender.Opened() {
+				t.Fatalf("the writer stays on TCP: %v", err)
+			}
+			end(from, to)
+			if name == "open" {
+				to.SetReadDeadline(time.Now().Add(50 * time.Millisecond))
+			}
+			got, err := io.ReadAll(to)
+			if want := []byte("on the anchor, in the ring"); !bytes.Equal(got, want) {
+				t.Errorf("read %q", got)
+			}
+			if reset := errors.Is(err, syscall.ECONNRESET); reset != (name == "RST") {
+				t.Errorf("the stream ends with %v", err)
+			}
+		})
+	}
+}
+
+// TestOneGoroutineOwnsBothEnds: what Linux buffers, a ring must take while nobody reads.
+func TestOneGoroutineOwnsBothEnds(t *testing.T) {
+	onBoth(t, func(t *testing.T, a, b *Conn) {
+		out, in := make([]byte, 2<<20), make([]byte, 2<<20)
+		for round := range 20 {
+			io.ReadFull(newSeeded(byte(round)), out)
+			a.SetWriteDeadline(time.Now().Add(20 * time.Second))
+			if n, err := a.Write(out); err != nil {
+				t.Fatalf("round %d: %d bytes written: %v", round, n, err)
+			}
+			if _, err := io.ReadFull(b, in); err != nil {
+				t.Fatal(err)
+			}
+			if !bytes.Equal(in, out) {
+				t.Fatalf("round %d: other bytes", round)
+			}
+		}
+	})
+}
