@@ -8,7 +8,7 @@
 #include <stdint.h>
 
 // Hash over all shapes and the version; both ends of an arena compare it.
-#define SD_ABI_HASH 0x979686baf9a71c93ULL
+#define SD_ABI_HASH 0x9f4e8c75b5955c56ULL
 
 // ABIVersion changes whenever anything in this file changes meaning without changing shape.
 // The hash over shapes and this number is what two sides compare; a mismatch means: stay on TCP.
@@ -159,11 +159,13 @@ _Static_assert(offsetof(struct sd_rx_line, pad3) == 16, "RxLine.");
 // An entry is 0 (free) or (bell + 1) << 16 | member; bell is an index in the watcher's bell page.
 struct sd_watch_line {
 	uint32_t entry[SD_WATCH_ENTRIES];
-	uint8_t pad1[48];
+	uint32_t careful; // Careful: writer: the watching side, when it starts and stops to sleep often
+	uint8_t pad2[44];
 };
 _Static_assert(sizeof(struct sd_watch_line) == 64, "WatchLine");
 _Static_assert(offsetof(struct sd_watch_line, entry) == 0, "WatchLine.Entry");
-_Static_assert(offsetof(struct sd_watch_line, pad1) == 16, "WatchLine.");
+_Static_assert(offsetof(struct sd_watch_line, careful) == 16, "WatchLine.Careful");
+_Static_assert(offsetof(struct sd_watch_line, pad2) == 20, "WatchLine.");
 
 // LockLine is the LOCKED mode of one side of a direction: a futex lock between the processes and
 // threads which share that side.

@@ -50,6 +50,7 @@ int sd_set_wait(struct sd_set *s, struct epoll_event *ev, int max, int64_t deadl
 uint32_t sd_member_mask(struct sd_member *m);
 void sd_set_marked(void *set, unsigned bit);
 void sd_set_take_kernel(struct sd_set *s);
+void sd_member_recent(struct sd_member *m);
 void sd_member_heat(struct sd_member *m);
 void sd_member_cool(struct sd_member *m);
 #pragma GCC visibility pop

@@ -111,6 +111,8 @@ static void take_over(struct sd_member *m)
 	}
 	if (s->lame)
 		sd_count(SD_COUNT_WATCH_FULL);
+	sd_careful(m->conn);
+	sd_member_recent(m);
 	sd_member_heat(m);
 	wake_sleepers(s);
 }
@@ -270,6 +272,7 @@ void sd_members_want_out(struct sd_conn *c)
 			continue;
 		sd_mutex_lock(&s->mutex);
 		m->tx_armed = 1;
+		sd_member_recent(m);
 		if (m->bit >= SD_MEMBERS_PER_BELL ||
 		    !sd_watch_arm(&sd_out(c)->tx_watch, s->waker.bell, m->bit))
 			s->lame = 1;

@@ -15,6 +15,15 @@ static int news(struct sd_member *m)
 	return !(m->events & EPOLLET) || m->tx_armed || sd_load(&sd_in(m->conn)->tx.tail) != m->seen_tail;
 }
 
+void sd_member_recent(struct sd_member *m)
+{
+	if (m->recent)
+		return;
+	m->recent = 1;
+	m->recent_next = m->set->recent;
+	m->set->recent = m;
+}
+
 void sd_set_marked(void *arg, unsigned bit)
 {
 	struct sd_set *s = arg;
@@ -23,11 +32,9 @@ void sd_set_marked(void *arg, unsigned bit)
 		return;
 	if (news(m))
 		sd_member_heat(m);
-	if (!m->recent) {
-		m->recent = 1;
-		m->recent_next = s->recent;
-		s->recent = m;
-	}
+	m->conn->unparked = 0;
+	if (!sd_settled(m->conn))
+		sd_member_recent(m);
 }
 
 uint32_t sd_member_mask(struct sd_member *m)
@@ -53,6 +60,7 @@ static uint32_t want_out(struct sd_set *s, struct sd_member *m, uint32_t mask)
 	if (!(m->events & EPOLLOUT) || m->tx_armed || sd_tx_gen(sd_out(c)) == 0)
 		return 0;
 	m->tx_armed = 1;
+	sd_member_recent(m); /* the reader's Head may still be in its store buffer */
 	if (m->bit >= SD_MEMBERS_PER_BELL || !sd_watch_arm(&sd_out(c)->tx_watch, s->waker.bell, m->bit))
 		s->lame = 1;
 	return sd_member_mask(m) & EPOLLOUT;

@@ -118,11 +118,8 @@ static ssize_t ring_try(struct sd_conn *c, int fd, const struct iovec *iov, int 
 		if (want == 0 && sd_rx_unread(&c->rx) != 0)
 			return 0;
 		if (r > 0) {
-			if (c->oneway < SD_ONEWAY)
-				c->oneway++;
 			if (c->burst)
 				d->rx.cpu = sched_getcpu() + 1;
-			c->burst = 0;
 			return r;
 		}
 		if (r == SD_RING_TCP)
@@ -139,24 +136,44 @@ static ssize_t ring_try(struct sd_conn *c, int fd, const struct iovec *iov, int 
 	return -EAGAIN;
 }
 
+static void received(struct sd_conn *c)
+{
+	struct sd_direction *d = sd_in(c);
+	if (c->oneway < SD_ONEWAY)
+		c->oneway++;
+	c->burst = 0;
+	if (c->careful_ns && ++c->unparked == 0)
+		sd_careless(c);
+	if (sd_watched(&d->tx_watch) && sd_rx_sender_wants(&c->rx))
+		sd_watch_fire(&d->tx_watch, c->peer->bells);
+}
+
+/* The common case: one thread, one process, all that is wanted known to be there. */
+static int recv_fast(struct sd_conn *c, const struct iovec *v)
+{
+	if (!sd_attached(c) || v->iov_len == 0 || sd_multi() || sd_peek(&sd_in(c)->rx_lock.mode) ||
+	    !sd_rx_get_fast(&c->rx, v->iov_base, v->iov_len))
+		return 0;
+	received(c);
+	return 1;
+}
+
 ssize_t sd_recv(struct sd_conn *c, int fd, const struct iovec *iov, int n, int flags, struct msghdr *mh)
 {
 	size_t done = 0, want = sd_iov_len(iov, n);
 	int64_t deadline = 0;
-	int spun = 0;
 	ssize_t r;
-	if (n == 1 && flags == 0 && want && sd_attached(c) && !sd_multi() && !sd_peek(&sd_in(c)->rx_lock.mode) &&
-	    sd_rx_get_fast(&c->rx, iov->iov_base, want)) {
+	if (n == 1 && (flags & ~MSG_WAITALL) == 0 && recv_fast(c, iov)) {
 		r = want;
-		if (sd_watched(&sd_in(c)->tx_watch) && sd_rx_sender_wants(&c->rx))
-			sd_watch_fire(&sd_in(c)->tx_watch, c->peer->bells);
-		c->burst = 0;
 		goto out;
 	}
 	if (flags & (MSG_OOB | MSG_ERRQUEUE)) {
 		struct msghdr m = {.msg_iov = (struct iovec *)iov, .msg_iovlen = n};
 		return sd_sys(SYS_recvmsg, fd, mh ? mh : &m, flags);
 	}
+	/* An empty ring means: spin, then sleep, and only then ask the anchor, which the sleep watches too.
+	 * A call that may not block asks at once. */
+	int ask = flags & MSG_DONTWAIT;
 	for (;;) {
 		if (!sd_attached(c)) {
 			r = kernel_recv(fd, iov, n, done, want - done, flags & ~MSG_WAITALL);
@@ -168,35 +185,40 @@ ssize_t sd_recv(struct sd_conn *c, int fd, const struct iovec *iov, int n, int f
 			int locked = sd_multi() || sd_peek(&d->rx_lock.mode);
 			if (locked)
 				sd_lock(&d->rx_lock);
-			r = ring_try(c, fd, iov, n, done, want - done, flags, spun);
+			r = ring_try(c, fd, iov, n, done, want - done, flags, ask);
 			if (locked)
 				sd_unlock(&d->rx_lock);
-			/* The kernel is asked about the anchor only when spinning was in vain. */
-			if (r == -EAGAIN && !spun) {
-				spun = 1;
-				if (!(flags & MSG_DONTWAIT) && !sd_nonblock(c, fd, 0))
-					sd_spin(c, fd, SD_WAIT_RX);
-				continue;
-			}
-			if (r > 0 && sd_watched(&d->tx_watch) && sd_rx_sender_wants(&c->rx))
-				sd_watch_fire(&d->tx_watch, c->peer->bells);
+			if (r > 0 && sd_peek(&d->rx.rgen) != 0 && !(flags & MSG_PEEK))
+				received(c);
 		}
 		if (r > 0) {
 			done += r;
-			spun = 0;
+			ask = 0;
 			if (!(flags & MSG_WAITALL) || (flags & MSG_PEEK) || done == want)
 				break;
 			continue;
 		}
 		if (r != -EAGAIN || want == 0)
 			break;
-		if (sd_nonblock(c, fd, flags))
-			break;
+		if (sd_nonblock(c, fd, flags)) {
+			if (ask || !sd_attached(c))
+				break;
+			ask = 1;
+			continue;
+		}
+		if (sd_attached(c) && sd_spin(c, fd, SD_WAIT_RX)) {
+			sd_rx_look(&c->rx);
+			if (n == 1 && done == 0 && (flags & ~MSG_WAITALL) == 0 && recv_fast(c, iov)) {
+				r = want;
+				goto out;
+			}
+			continue;
+		}
 		if (deadline == 0)
 			deadline = sd_deadline(c, fd, SO_RCVTIMEO);
 		if ((r = sd_park(c, fd, SD_WAIT_RX, deadline)) < 0)
 			break;
-		spun = 0;
+		ask = 1;
 	}
 	if (done)
 		r = done;

@@ -76,7 +76,15 @@ static uint64_t occupied(struct sd_tx *tx)
 	return tx->tail - (ahead > 0 ? tx->head : tx->base);
 }
 
-int sd_tx_put_fast(struct sd_tx *tx, const void *b, size_t n)
+static void publish(struct sd_tx *tx, int exchange)
+{
+	if (exchange || sd_peek(&tx->d->rx_watch.careful))
+		sd_xchg(&tx->d->tx.tail, tx->tail);
+	else
+		sd_store(&tx->d->tx.tail, tx->tail);
+}
+
+int sd_tx_put_fast(struct sd_tx *tx, const void *b, size_t n, int exchange)
 {
 	if (tx->class >= SD_CLASSES || tx->gen == 0)
 		return 0;
@@ -86,7 +94,7 @@ int sd_tx_put_fast(struct sd_tx *tx, const void *b, size_t n)
 		return 0;
 	memcpy(tx->mem + region_off[tx->class] + at, b, n);
 	tx->tail += n;
-	sd_store(&tx->d->tx.tail, tx->tail);
+	publish(tx, exchange);
 	return 1;
 }
 
@@ -133,10 +141,7 @@ ssize_t sd_tx_put(struct sd_tx *tx, const struct iovec *iov, int iovcnt, size_t 
 		copy_iov(tx->mem + region_off[tx->class], cap, tx->tail - tx->base, iov, skip + done, k, 1);
 		tx->tail += k;
 		done += k;
-		if (exchange && done == n)
-			sd_xchg(&d->tx.tail, tx->tail);
-		else
-			sd_store(&d->tx.tail, tx->tail);
+		publish(tx, exchange && done == n);
 	}
 	return done;
 }

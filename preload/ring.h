@@ -40,13 +40,14 @@ static const uint32_t sd_class_cap[SD_CLASSES] = {SD_CAP_HOT, SD_CAP_BULK, SD_CA
 /* sd_tx_load: under the lock of a shared side, before anything else. */
 void sd_tx_load(struct sd_tx *tx);
 /* sd_tx_put_fast copies n bytes if that takes no look at the receiver, no wrap and no switch; 1 if done. */
-int sd_tx_put_fast(struct sd_tx *tx, const void *b, size_t n);
+int sd_tx_put_fast(struct sd_tx *tx, const void *b, size_t n, int exchange);
 /* sd_rx_get_fast likewise, out of what is known to be there, in one segment. */
 int sd_rx_get_fast(struct sd_rx *rx, void *b, size_t n);
 /* sd_tx_open leaves TCP at byte n: segment 1 in the hot ring. */
 void sd_tx_open(struct sd_tx *tx, uint64_t n);
 /* sd_tx_put copies up to n bytes of the iovec, from byte skip on, into the current segment and
- * publishes them; exchange asks for a publication that no parking receiver can miss.
+ * publishes them; exchange asks for a publication that no parking receiver can miss, and a careful
+ * receiver gets no other.
  * Returns bytes taken (0: full), SD_RING_BAD or SD_RING_TCP. */
 ssize_t sd_tx_put(struct sd_tx *tx, const struct iovec *iov, int iovcnt, size_t skip, size_t n, int exchange);
 /* sd_tx_grow continues in the largest free region, or in max_class at most; 1 done, 0 none free. */

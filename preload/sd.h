@@ -98,6 +98,9 @@ struct sd_conn {
 	uint8_t reset;	     /* the peer died with bytes of ours unread: for the program a RST came */
 	uint32_t kev;	     /* POLLRDHUP, POLLHUP once the anchor showed them */
 	uint8_t oneway;	     /* receives since the last send, up to SD_ONEWAY: then it only receives */
+	uint16_t unparked;   /* receives since the last sleep; at its overflow sleeping is rare again */
+	uint8_t settled;     /* careful for so long that every publication is an exchange */
+	int64_t careful_ns;  /* since when the sender is asked to publish by exchange; 0: it is not */
 	int32_t patience;    /* looks that must pass before it waits for more to come */
 	uint32_t spin_miss;  /* successive spins in vain */
 	int64_t looked_ns;   /* coarse time when a sender last looked at the anchor */
@@ -178,6 +181,11 @@ int sd_spin(struct sd_conn *c, int fd, int what);
 /* sd_park sleeps until the direction may have changed. deadline_ns: CLOCK_MONOTONIC, or INT64_MAX.
  * 0: look again; -EAGAIN: deadline; -EINTR: a handler without SA_RESTART ran. */
 int sd_park(struct sd_conn *c, int fd, int what, int64_t deadline_ns);
+/* sd_careful asks the sender for exact publications, since this side sleeps; sd_settled: it has done
+ * so for long enough that a sleep needs no time limit. */
+void sd_careful(struct sd_conn *c);
+int sd_settled(struct sd_conn *c);
+void sd_careless(struct sd_conn *c);
 int sd_yield(void); /* 1: it was quick, another may pay; 0: do not yield now */
 int sd_eintr(void); /* 1: EINTR must be reported (signal(7)), 0: restart */
 

@@ -51,8 +51,6 @@ static ssize_t kernel_send(struct sd_conn *c, int fd, const struct iovec *iov, i
  * stands still. */
 static void look_at_anchor(struct sd_conn *c, int fd, int now_anyway)
 {
-	if (c->burst++ % 8 != 0 && !now_anyway)
-		return;
 	int64_t now = coarse_now();
 	if (now == c->looked_ns && !now_anyway)
 		return;
@@ -74,16 +72,15 @@ static ssize_t ring_try(struct sd_conn *c, const struct iovec *iov, int n, size_
 {
 	struct sd_direction *d = sd_out(c);
 	ssize_t r;
-	c->oneway = 0;
 	uint32_t e = sd_peek(&c->slot->hdr.err[c->end]);
 	if (e && sd_cas(&c->slot->hdr.err[c->end], e, 0))
 		return -(ssize_t)e;
 	sd_tx_shrink(&c->tx);
-	if (c->burst <= 1)
+	if (c->burst == 0)
 		d->tx.cpu = sched_getcpu() + 1;
 	size_t done = 0;
 	while (done < want) {
-		r = sd_tx_put(&c->tx, iov, n, skip + done, want - done, c->burst <= 1);
+		r = sd_tx_put(&c->tx, iov, n, skip + done, want - done, c->burst == 0);
 		if (r == SD_RING_TCP)
 			return done ? (ssize_t)done : -ESTALE;
 		if (r == SD_RING_BAD) {
@@ -102,11 +99,23 @@ static ssize_t ring_try(struct sd_conn *c, const struct iovec *iov, int n, size_
 	return done ? (ssize_t)done : -EAGAIN;
 }
 
+/* Off the critical path: the bytes are on their way. */
+static void published(struct sd_conn *c, int fd)
+{
+	struct sd_direction *d = sd_out(c);
+	c->oneway = 0;
+	if (sd_watched(&d->rx_watch))
+		sd_watch_fire(&d->rx_watch, c->peer->bells);
+	if (c->burst++ % 8 == 0)
+		look_at_anchor(c, fd, 0);
+}
+
 static ssize_t ring_send(struct sd_conn *c, int fd, const struct iovec *iov, int n, size_t skip, size_t want, int spill)
 {
 	struct sd_direction *d = sd_out(c);
 	int locked = sd_multi() || sd_peek(&d->tx_lock.mode);
-	look_at_anchor(c, fd, (c->kev & POLLRDHUP) != 0);
+	if (c->kev & POLLRDHUP)
+		look_at_anchor(c, fd, 1);
 	if (locked) {
 		sd_lock(&d->tx_lock);
 		sd_tx_load(&c->tx);
@@ -114,8 +123,8 @@ static ssize_t ring_send(struct sd_conn *c, int fd, const struct iovec *iov, int
 	ssize_t r = ring_try(c, iov, n, skip, want, spill);
 	if (locked)
 		sd_unlock(&d->tx_lock);
-	if (r > 0 && sd_watched(&d->rx_watch))
-		sd_watch_fire(&d->rx_watch, c->peer->bells);
+	if (r > 0)
+		published(c, fd);
 	return r;
 }
 
@@ -137,22 +146,27 @@ static int on_ring(struct sd_conn *c, int fd)
 	return sd_class_of(d, gen) != SD_CLASS_TCP;
 }
 
-/* A message in the middle of a burst: nothing to decide, nobody to look at. */
-static int in_burst(struct sd_conn *c)
+/* The common case: one thread, one process, a healthy peer, room that is known. */
+static int send_fast(struct sd_conn *c, int fd, const struct iovec *v)
 {
-	return c->burst % 8 != 0 && sd_attached(c) && !c->reset && !sd_multi() &&
-	       !sd_peek(&sd_out(c)->tx_lock.mode);
+	struct sd_direction *d;
+	if (!sd_attached(c) || v->iov_len == 0 || (c->kev & POLLRDHUP) || c->reset || sd_multi())
+		return 0;
+	d = sd_out(c);
+	if (sd_peek(&d->tx_lock.mode) || sd_peek(&c->slot->hdr.err[c->end]) || c->tx.class == SD_CLASS_SPILL)
+		return 0;
+	if (c->burst == 0)
+		d->tx.cpu = sched_getcpu() + 1;
+	if (!sd_tx_put_fast(&c->tx, v->iov_base, v->iov_len, c->burst == 0))
+		return 0;
+	published(c, fd);
+	return 1;
 }
 
 ssize_t sd_send(struct sd_conn *c, int fd, const struct iovec *iov, int n, int flags, const struct msghdr *mh)
 {
-	if (n == 1 && !(flags & MSG_OOB) && iov->iov_len && in_burst(c) &&
-	    sd_tx_put_fast(&c->tx, iov->iov_base, iov->iov_len)) {
-		c->burst++;
-		if (sd_watched(&sd_out(c)->rx_watch))
-			sd_watch_fire(&sd_out(c)->rx_watch, c->peer->bells);
+	if (n == 1 && !(flags & MSG_OOB) && send_fast(c, fd, iov))
 		return iov->iov_len;
-	}
 	size_t done = 0, want = sd_iov_len(iov, n);
 	int64_t deadline = 0;
 	int blocking = -1, spill = 0;

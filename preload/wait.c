@@ -93,6 +93,33 @@ int sd_spin(struct sd_conn *c, int fd, int what)
 	return 0;
 }
 
+void sd_careful(struct sd_conn *c)
+{
+	c->unparked = 0;
+	if (c->careful_ns == 0) {
+		sd_xchg(&sd_in(c)->rx_watch.careful, 1);
+		c->careful_ns = sd_now_ns();
+	}
+}
+
+int sd_settled(struct sd_conn *c)
+{
+	if (!c->settled && c->careful_ns && sd_now_ns() - c->careful_ns >= SETTLE_NS)
+		c->settled = 1;
+	return c->settled;
+}
+
+/* Not where others may be about to sleep on the same promise. */
+void sd_careless(struct sd_conn *c)
+{
+	struct sd_direction *d = sd_in(c);
+	if (sd_multi() || sd_peek(&d->rx_lock.mode))
+		return;
+	c->settled = 0;
+	c->careful_ns = 0;
+	sd_store(&d->rx_watch.careful, 0);
+}
+
 static void ignore(void *arg, unsigned member)
 {
 	(void)arg;
@@ -126,16 +153,21 @@ int sd_park(struct sd_conn *c, int fd, int what, int64_t deadline)
 	else
 		p[0].events = c->kev & POLLRDHUP ? 0 : POLLRDHUP;
 
-	int64_t settled = sd_now_ns() + SETTLE_NS;
+	int exact = 0;
+	if (armed && what == SD_WAIT_RX) {
+		exact = sd_settled(c);
+		sd_careful(c);
+	}
+	int64_t settled = exact ? 0 : sd_now_ns() + SETTLE_NS;
 	while (attached == sd_attached(c) && !ready(c, fd, what)) {
-		int64_t now = sd_now_ns(), until = deadline;
+		int64_t now = exact && deadline == INT64_MAX ? 0 : sd_now_ns(), until = deadline;
 		if (now >= deadline) {
 			result = -EAGAIN;
 			break;
 		}
 		/* Without a bell we must look again ourselves. After the peer's FIN its death makes no
 		 * further sign on the anchor. */
-		if (attached && (now < settled || !armed) && until > now + SETTLE_NS)
+		if (attached && ((!exact && now < settled) || !armed) && until > now + SETTLE_NS)
 			until = now + SETTLE_NS;
 		else if ((c->kev & POLLRDHUP) && what == SD_WAIT_TX && until > now + 100 * SETTLE_NS)
 			until = now + 100 * SETTLE_NS;

@@ -103,7 +103,10 @@ type RxLine struct {
 // An entry is 0 (free) or (bell + 1) << 16 | member; bell is an index in the watcher's bell page.
 type WatchLine struct {
 	Entry [WatchEntries]uint32
-	_     [48]byte
+	// Careful: writer: the watching side, when it starts and stops to sleep often; 1 = publish by
+	// exchange. Once it has been 1 for a millisecond, a sleep needs no time limit (Bell).
+	Careful uint32
+	_       [44]byte
 }
 
 // LockLine is the LOCKED mode of one side of a direction: a futex lock between the processes and

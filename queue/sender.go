@@ -147,10 +147,10 @@ func (s *Sender) Write(p []byte) (n int, err error) {
 	return n, nil
 }
 
-// publish exchanges when the ring looked empty, so that a receiver which is about to park sees
-// the bytes or is seen; in a burst it stores plainly.
+// publish exchanges when the ring looked empty or the receiver asks for it, so that a receiver which
+// is about to park sees the bytes or is seen; in a burst it stores plainly.
 func (s *Sender) publish(tail uint64) {
-	if s.tail == s.head {
+	if s.tail == s.head || shm.Load32(&s.d.RxWatch.Careful) != 0 {
 		shm.Store64(&s.d.Tx.Tail, tail)
 	} else {
 		shm.StoreRelease64(&s.d.Tx.Tail, tail)
