@@ -33,8 +33,7 @@ type Conn struct {
 	rdShut   shm.Flag
 	wrShut   shm.Flag
 
-	dl     sync.Mutex // guards the move of read deadlines from the anchor to rdLimit
-	rdTime time.Time
+	dl sync.Mutex // guards the move of read deadlines from the anchor to rdLimit
 	rdLimit,
 	wrLimit deadline
 	closing sync.Once

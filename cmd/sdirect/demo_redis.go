@@ -46,7 +46,7 @@ func runRedis(progress io.Writer, rounds int) ([]row, error) {
 		for side := range got {
 			fmt.Fprintf(progress, "\r\033[KRedis, %s: round %d of %d", [2]string{"kernel", "libsd"}[side], round+1, rounds)
 			if err := redisRound(side == 1, got[side]); err != nil {
-				failed = errors.Join(failed, fmt.Errorf("Redis, round %d: %w", round+1, err))
+				failed = errors.Join(failed, fmt.Errorf("round %d of Redis: %w", round+1, err))
 			}
 		}
 	}
