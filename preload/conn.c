@@ -17,6 +17,8 @@
 sd_mutex sd_promote_mutex;
 
 enum { TCPS_ESTABLISHED = 1 };
+#define GIVE_UP_OPS 256
+#define GIVE_UP_NS 200000000ll
 
 static int tcp_info(int fd, struct tcp_info *ti)
 {
@@ -83,6 +85,14 @@ void sd_conn_keep(struct sd_conn *c, int fd, unsigned why)
 void sd_conn_tick(struct sd_conn *c, int fd)
 {
 	uint32_t st = sd_peek(&c->state), ops = ++c->ops;
+	/* Being ready to move costs a call on TCP two more system calls: not for ever. */
+	if (ops % GIVE_UP_OPS == 0 && (st == SD_ST_TCP || st == SD_ST_OFFERED)) {
+		int64_t now = sd_now_ns();
+		if (c->asked_ns == 0)
+			c->asked_ns = now;
+		else if (now - c->asked_ns > GIVE_UP_NS)
+			sd_conn_keep(c, fd, SD_STATUS_NO_PEER);
+	}
 	if (st == SD_ST_TCP && ops >= 2)
 		sd_mon_offer(c, fd);
 	else if (st == SD_ST_OFFERED)
@@ -253,7 +263,7 @@ void sd_conn_closing(struct sd_conn *c, int fd)
  * otherwise every change comes through fcntl, ioctl or setsockopt here and clears what is known. */
 static int known(struct sd_conn *c, unsigned bit)
 {
-	return (c->known & bit) && sd_attached(c) && !sd_peek(&sd_out(c)->tx_lock.mode);
+	return (c->known & bit) && !(sd_attached(c) && sd_peek(&sd_out(c)->tx_lock.mode));
 }
 
 int sd_nonblock(struct sd_conn *c, int fd, int flags)

@@ -10,9 +10,27 @@
 #define SETTLE_NS 1000000
 
 /* An edge needs a later Tail than the last evaluation saw: its mark may come after that. */
+static int on_tcp(struct sd_direction *in)
+{
+	return sd_peek(&in->rx.rgen) == 0 || sd_class_of(in, sd_tx_gen(in)) == SD_CLASS_TCP;
+}
+
+static uint64_t received_on_tcp(struct sd_member *m)
+{
+	return on_tcp(sd_in(m->conn)) ? sd_kernel_received(m->fd) : 0;
+}
+
+static void remember(struct sd_member *m)
+{
+	m->seen_tail = sd_load(&sd_in(m->conn)->tx.tail);
+	if (m->events & EPOLLET)
+		m->seen_tcp = received_on_tcp(m);
+}
+
 static int news(struct sd_member *m)
 {
-	return !(m->events & EPOLLET) || m->tx_armed || sd_load(&sd_in(m->conn)->tx.tail) != m->seen_tail;
+	return !(m->events & EPOLLET) || m->tx_armed || sd_load(&sd_in(m->conn)->tx.tail) != m->seen_tail ||
+	       received_on_tcp(m) != m->seen_tcp;
 }
 
 void sd_member_recent(struct sd_member *m)
@@ -40,11 +58,6 @@ void sd_set_marked(void *arg, unsigned bit)
 uint32_t sd_member_mask(struct sd_member *m)
 {
 	return (uint16_t)sd_conn_mask(m->conn, m->fd) & (m->events | EPOLLERR | EPOLLHUP);
-}
-
-static int on_tcp(struct sd_direction *in)
-{
-	return sd_peek(&in->rx.rgen) == 0 || sd_class_of(in, sd_tx_gen(in)) == SD_CLASS_TCP;
 }
 
 /* Not writable and asked for: have the reader tell us. Returns EPOLLOUT if it became so meanwhile. */
@@ -79,12 +92,10 @@ static int collect(struct sd_set *s, struct epoll_event *ev, int max)
 		/* What the mask tells of must be what seen_tail remembers, or an arrival makes two edges. */
 		uint32_t mask = 0;
 		int tries = 0;
-		if ((m->events & EPOLLET) && on_tcp(sd_in(m->conn)))
-			m->seen_tcp = sd_kernel_received(m->fd);
 		do {
-			m->seen_tail = sd_load(&sd_in(m->conn)->tx.tail);
+			remember(m);
 			mask = m->disabled ? 0 : sd_member_mask(m);
-		} while (sd_load(&sd_in(m->conn)->tx.tail) != m->seen_tail && ++tries < 4);
+		} while (news(m) && (m->events & EPOLLET) && !m->tx_armed && ++tries < 4);
 		if (!m->disabled)
 			mask |= want_out(s, m, mask);
 		if (mask) {
@@ -107,7 +118,7 @@ static void anchor_event(struct sd_member *m, uint32_t e)
 {
 	struct sd_conn *c = m->conn;
 	struct sd_direction *in = sd_in(c), *out = sd_out(c);
-	int rx_tcp = on_tcp(in) && sd_kernel_received(m->fd) != m->seen_tcp;
+	int rx_tcp = on_tcp(in) && (!(m->events & EPOLLET) || received_on_tcp(m) != m->seen_tcp);
 	int tx_tcp = sd_tx_gen(out) == 0 || sd_class_of(out, sd_tx_gen(out)) == SD_CLASS_TCP;
 	uint32_t ends = e & (EPOLLRDHUP | EPOLLHUP | EPOLLERR);
 	if (ends)
