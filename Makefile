@@ -1,9 +1,9 @@
 # make prints what it can do.
 
 usage:
+	@echo 'make demo   kernel and libsd side by side: a C program and Redis; about two minutes'
+	@echo 'make test   everything that CI runs; about twenty minutes'
 	@echo 'make build  bin/sdirect and bin/libsd.so'
-	@echo 'make demo   two programs talking through shared memory'
-	@echo 'make test   every test; the tests of libsd.so need gcc'
 	@echo 'make clean  remove bin'
 
 build:
@@ -11,12 +11,15 @@ build:
 	CGO_ENABLED=0 go build -trimpath -o bin/sdirect ./cmd/sdirect
 	bin/sdirect lib --dir bin
 
-demo: build
-	bin/sdirect demo
+# Both install what this machine lacks when they run as root on Debian, else they say what to install.
 
-test: build
-	go vet ./...
-	go test ./...
+demo:
+	@tests/install-deps.sh demo
+	@$(MAKE) --no-print-directory build
+	@bin/sdirect demo
+
+test:
+	@tests/run-all.sh
 
 clean:
 	rm -rf bin

@@ -1,25 +1,52 @@
 #!/bin/sh
-# Installs what building, the tests and the demo need on Debian 12. Daemons are not started.
-# As root, or through sudo.
+# Installs what the demo or the tests need and this machine lacks, on Debian 12 as root. Daemons are
+# not started. Anywhere else it says what to install.
+#
+#   tests/install-deps.sh          for make test
+#   tests/install-deps.sh demo     for make demo
 set -eu
-packages="gcc libc6-dev make strace iproute2 curl python3
-  redis-server redis-tools memcached libmemcached-tools iperf3 nginx-light wrk socat netcat-openbsd"
-missing=
-for p in $packages; do
-	dpkg-query -W -f '${Status}' "$p" 2>/dev/null | grep -q 'install ok installed' || missing="$missing $p"
-done
-[ -n "$missing" ] || exit 0
-echo "installing:$missing"
-as_root=
-[ "$(id -u)" = 0 ] || as_root=sudo
-policy=/usr/sbin/policy-rc.d
-ours=
-if [ ! -e "$policy" ]; then
-	ours=yes
-	trap '[ -z "$ours" ] || $as_root rm -f "$policy"' EXIT
-	printf '#!/bin/sh\nexit 101\n' | $as_root tee "$policy" >/dev/null
-	$as_root chmod 755 "$policy"
+PATH=$PATH:/usr/sbin:/sbin
+
+# program:package
+demo="gcc:gcc redis-server:redis-server redis-benchmark:redis-tools"
+test="$demo make:make strace:strace ss:iproute2 curl:curl python3:python3 redis-cli:redis-tools
+  memcached:memcached memccapable:libmemcached-tools memcslap:libmemcached-tools iperf3:iperf3
+  nginx:nginx-light wrk:wrk socat:socat nc:netcat-openbsd"
+case ${1:-test} in
+demo) want=$demo ;;
+test) want=$test ;;
+*) echo "usage: $0 [demo|test]" >&2; exit 2 ;;
+esac
+
+lacking() {
+	missing=
+	for p in $want; do
+		command -v "${p%%:*}" >/dev/null || missing="$missing ${p#*:}"
+	done
+	# The compiler is of no use without libc's headers.
+	[ -e /usr/include/stdio.h ] || missing="$missing libc6-dev"
+	missing=$(printf '%s\n' $missing | sort -u | tr '\n' ' ')
+	[ -n "${missing% }" ]
+}
+
+lacking || exit 0
+if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
+	echo "not installed: $missing" >&2
+	echo "on Debian or Ubuntu, as root: apt-get install $missing" >&2
+	exit 1
 fi
-$as_root apt-get update -qq
+echo "installing: $missing"
+policy=/usr/sbin/policy-rc.d
+if [ ! -e "$policy" ]; then
+	trap 'rm -f "$policy"' EXIT
+	printf '#!/bin/sh\nexit 101\n' >"$policy"
+	chmod 755 "$policy"
+fi
+export DEBIAN_FRONTEND=noninteractive
+apt-get update -qq
 # shellcheck disable=SC2086 # a list of words
-$as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing
+apt-get install -y -qq --no-install-recommends $missing >/dev/null </dev/null
+if lacking; then
+	echo "still not there after the installation: $missing" >&2
+	exit 1
+fi
