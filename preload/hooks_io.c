@@ -12,8 +12,8 @@ SD_EXPORT ssize_t read(int fd, void *b, size_t n)
 	struct sd_conn *c = sd_live(fd);
 	if (!c)
 		return sd_real()->read(fd, b, n);
-	if (n == 0)
-		return 0;
+	if (n == 0 || sd_recv_fast(c, b, n))
+		return n;
 	struct iovec v = {b, n};
 	return sd_ret(sd_recv(c, fd, &v, 1, 0, NULL));
 }
@@ -23,6 +23,8 @@ SD_EXPORT ssize_t recv(int fd, void *b, size_t n, int flags)
 	struct sd_conn *c = sd_live(fd);
 	if (!c)
 		return sd_real()->recv(fd, b, n, flags);
+	if ((flags & ~MSG_WAITALL) == 0 && sd_recv_fast(c, b, n))
+		return n;
 	struct iovec v = {b, n};
 	return sd_ret(sd_recv(c, fd, &v, 1, flags, NULL));
 }
@@ -109,6 +111,8 @@ SD_EXPORT ssize_t write(int fd, const void *b, size_t n)
 	struct sd_conn *c = sd_live(fd);
 	if (!c)
 		return sd_real()->write(fd, b, n);
+	if (sd_send_fast(c, fd, b, n))
+		return n;
 	struct iovec v = {(void *)b, n};
 	return sd_ret(sd_send(c, fd, &v, 1, 0, NULL));
 }
@@ -118,6 +122,8 @@ SD_EXPORT ssize_t send(int fd, const void *b, size_t n, int flags)
 	struct sd_conn *c = sd_live(fd);
 	if (!c)
 		return sd_real()->send(fd, b, n, flags);
+	if (!(flags & MSG_OOB) && sd_send_fast(c, fd, b, n))
+		return n;
 	struct iovec v = {(void *)b, n};
 	return sd_ret(sd_send(c, fd, &v, 1, flags, NULL));
 }

@@ -4,6 +4,7 @@
 #include <sched.h>
 #include <string.h>
 
+#include "ring_fast.h"
 #include "sd.h"
 
 size_t sd_iov_len(const struct iovec *iov, int n)
@@ -142,17 +143,17 @@ static void received(struct sd_conn *c)
 	if (c->oneway < SD_ONEWAY)
 		c->oneway++;
 	c->burst = 0;
-	if (c->careful_ns && ++c->unparked == 0)
+	if (c->careful_ns && ++c->unparked >= SD_UNPARKED)
 		sd_careless(c);
 	if (sd_watched(&d->tx_watch) && sd_rx_sender_wants(&c->rx))
 		sd_watch_fire(&d->tx_watch, c->peer->bells);
 }
 
 /* The common case: one thread, one process, all that is wanted known to be there. */
-static int recv_fast(struct sd_conn *c, const struct iovec *v)
+int sd_recv_fast(struct sd_conn *c, void *b, size_t n)
 {
-	if (!sd_attached(c) || v->iov_len == 0 || sd_multi() || sd_peek(&sd_in(c)->rx_lock.mode) ||
-	    !sd_rx_get_fast(&c->rx, v->iov_base, v->iov_len))
+	if (!sd_attached(c) || n == 0 || sd_multi() || sd_peek(&sd_in(c)->rx_lock.mode) ||
+	    !sd_rx_get_fast(&c->rx, b, n))
 		return 0;
 	received(c);
 	return 1;
@@ -163,10 +164,6 @@ ssize_t sd_recv(struct sd_conn *c, int fd, const struct iovec *iov, int n, int f
 	size_t done = 0, want = sd_iov_len(iov, n);
 	int64_t deadline = 0;
 	ssize_t r;
-	if (n == 1 && (flags & ~MSG_WAITALL) == 0 && recv_fast(c, iov)) {
-		r = want;
-		goto out;
-	}
 	if (flags & (MSG_OOB | MSG_ERRQUEUE)) {
 		struct msghdr m = {.msg_iov = (struct iovec *)iov, .msg_iovlen = n};
 		return sd_sys(SYS_recvmsg, fd, mh ? mh : &m, flags);
@@ -208,7 +205,7 @@ ssize_t sd_recv(struct sd_conn *c, int fd, const struct iovec *iov, int n, int f
 		}
 		if (sd_attached(c) && sd_spin(c, fd, SD_WAIT_RX)) {
 			sd_rx_look(&c->rx);
-			if (n == 1 && done == 0 && (flags & ~MSG_WAITALL) == 0 && recv_fast(c, iov)) {
+			if (n == 1 && done == 0 && (flags & ~MSG_WAITALL) == 0 && sd_recv_fast(c, iov->iov_base, want)) {
 				r = want;
 				goto out;
 			}

@@ -2,14 +2,7 @@
 
 #include <string.h>
 
-#include "sys.h"
-
-static const uint32_t region_off[SD_CLASSES] = {0, SD_CAP_HOT, SD_CAP_HOT + SD_CAP_BULK};
-
-static uint64_t base_of(struct sd_direction *d, uint32_t gen)
-{
-	return sd_peek(&d->seg.base[gen % SD_SEG_DESCS]);
-}
+#include "ring_fast.h"
 
 static void open_segment(struct sd_tx *tx, uint32_t class)
 {
@@ -28,7 +21,7 @@ void sd_tx_load(struct sd_tx *tx)
 	struct sd_direction *d = tx->d;
 	tx->tail = sd_peek(&d->tx.tail);
 	tx->gen = sd_peek(&d->tx.gen);
-	tx->base = base_of(d, tx->gen);
+	tx->base = sd_base_of(d, tx->gen);
 	tx->class = sd_class_of(d, tx->gen);
 }
 
@@ -69,51 +62,6 @@ static void copy_iov(unsigned char *ring, uint32_t cap, uint64_t off, const stru
 	}
 }
 
-/* Bytes of the current segment that the receiver still occupies; > its capacity means a bad peer. */
-static uint64_t occupied(struct sd_tx *tx)
-{
-	int64_t ahead = (int64_t)(tx->head - tx->base);
-	return tx->tail - (ahead > 0 ? tx->head : tx->base);
-}
-
-static void publish(struct sd_tx *tx, int exchange)
-{
-	if (exchange || sd_peek(&tx->d->rx_watch.careful))
-		sd_xchg(&tx->d->tx.tail, tx->tail);
-	else
-		sd_store(&tx->d->tx.tail, tx->tail);
-}
-
-int sd_tx_put_fast(struct sd_tx *tx, const void *b, size_t n, int exchange)
-{
-	if (tx->class >= SD_CLASSES || tx->gen == 0)
-		return 0;
-	uint32_t cap = sd_class_cap[tx->class];
-	uint64_t used = occupied(tx), at = (tx->tail - tx->base) & (cap - 1);
-	if (n > cap / 4 || used > cap || cap - used < n || cap - at < n)
-		return 0;
-	memcpy(tx->mem + region_off[tx->class] + at, b, n);
-	tx->tail += n;
-	publish(tx, exchange);
-	return 1;
-}
-
-int sd_rx_get_fast(struct sd_rx *rx, void *b, size_t n)
-{
-	struct sd_direction *d = rx->d;
-	uint64_t head = sd_peek(&d->rx.head);
-	uint32_t rgen = sd_peek(&d->rx.rgen), class = sd_class_of(d, rgen);
-	int64_t avail = (int64_t)(rx->tail - head);
-	if (rgen != rx->gen || class >= SD_CLASSES || avail > SD_DIR_STRIDE || avail < (int64_t)n)
-		return 0;
-	uint64_t at = (head - base_of(d, rgen)) & (sd_class_cap[class] - 1);
-	if (n > sd_class_cap[class] / 4 || sd_class_cap[class] - at < n)
-		return 0;
-	memcpy(b, rx->mem + region_off[class] + at, n);
-	sd_store(&d->rx.head, head + n);
-	return 1;
-}
-
 ssize_t sd_tx_put(struct sd_tx *tx, const struct iovec *iov, int iovcnt, size_t skip, size_t n, int exchange)
 {
 	struct sd_direction *d = tx->d;
@@ -123,10 +71,10 @@ ssize_t sd_tx_put(struct sd_tx *tx, const struct iovec *iov, int iovcnt, size_t 
 		return SD_RING_TCP;
 	uint32_t cap = sd_class_cap[tx->class];
 	while (done < n) {
-		uint64_t used = occupied(tx);
+		uint64_t used = sd_tx_occupied(tx);
 		if (used > cap || cap - used < n - done) {
 			tx->head = sd_load(&d->rx.head);
-			used = occupied(tx);
+			used = sd_tx_occupied(tx);
 			if (used > cap)
 				return SD_RING_BAD;
 		}
@@ -138,10 +86,10 @@ ssize_t sd_tx_put(struct sd_tx *tx, const struct iovec *iov, int iovcnt, size_t 
 			k = cap / 4;
 		if (k == 0)
 			break;
-		copy_iov(tx->mem + region_off[tx->class], cap, tx->tail - tx->base, iov, skip + done, k, 1);
+		copy_iov(tx->mem + sd_class_off[tx->class], cap, tx->tail - tx->base, iov, skip + done, k, 1);
 		tx->tail += k;
 		done += k;
-		publish(tx, exchange && done == n);
+		sd_tx_publish(tx, exchange && done == n);
 	}
 	return done;
 }
@@ -156,7 +104,7 @@ static uint32_t regions_in_use(struct sd_direction *d, uint32_t gen)
 		return ~0u;
 	for (uint32_t g = rgen; g != gen + 1; g++) {
 		uint32_t c = sd_class_of(d, g);
-		int consumed = g != gen && (int64_t)(head - base_of(d, g + 1)) >= 0;
+		int consumed = g != gen && (int64_t)(head - sd_base_of(d, g + 1)) >= 0;
 		if (g != 0 && c < SD_CLASSES && !consumed)
 			used |= 1u << c;
 	}
@@ -202,7 +150,7 @@ int sd_tx_room(struct sd_tx *tx)
 	uint32_t gen = sd_load(&d->tx.gen), class = sd_class_of(d, gen);
 	if (class == SD_CLASS_TCP)
 		return 1;
-	uint64_t base = base_of(d, gen), tail = sd_load(&d->tx.tail), head = sd_load(&d->rx.head);
+	uint64_t base = sd_base_of(d, gen), tail = sd_load(&d->tx.tail), head = sd_load(&d->rx.head);
 	int64_t ahead = (int64_t)(head - base);
 	uint64_t used = ahead > 0 ? tail - head : tail - base;
 	uint32_t cap = sd_class_cap[class];
@@ -256,7 +204,7 @@ ssize_t sd_rx_get(struct sd_rx *rx, const struct iovec *iov, int iovcnt, size_t 
 		size_t k = n - done;
 		/* A segment ends where the next begins; then its region is the sender's again. */
 		if (rgen != rx->gen) {
-			uint64_t left = base_of(d, rgen + 1) - head;
+			uint64_t left = sd_base_of(d, rgen + 1) - head;
 			if (left == 0) {
 				rgen++;
 				if (!peek)
@@ -271,7 +219,7 @@ ssize_t sd_rx_get(struct sd_rx *rx, const struct iovec *iov, int iovcnt, size_t 
 		/* Give space back while copying, so that a large sender does not wait for all of it. */
 		if (k > cap / 4)
 			k = cap / 4;
-		copy_iov(rx->mem + region_off[class], cap, head - base_of(d, rgen), iov, skip + done, k, 0);
+		copy_iov(rx->mem + sd_class_off[class], cap, head - sd_base_of(d, rgen), iov, skip + done, k, 0);
 		done += k;
 		head += k;
 		if (!peek)

@@ -36,13 +36,10 @@ enum {
 };
 
 static const uint32_t sd_class_cap[SD_CLASSES] = {SD_CAP_HOT, SD_CAP_BULK, SD_CAP_SPILL};
+static const uint32_t sd_class_off[SD_CLASSES] = {0, SD_CAP_HOT, SD_CAP_HOT + SD_CAP_BULK};
 
 /* sd_tx_load: under the lock of a shared side, before anything else. */
 void sd_tx_load(struct sd_tx *tx);
-/* sd_tx_put_fast copies n bytes if that takes no look at the receiver, no wrap and no switch; 1 if done. */
-int sd_tx_put_fast(struct sd_tx *tx, const void *b, size_t n, int exchange);
-/* sd_rx_get_fast likewise, out of what is known to be there, in one segment. */
-int sd_rx_get_fast(struct sd_rx *rx, void *b, size_t n);
 /* sd_tx_open leaves TCP at byte n: segment 1 in the hot ring. */
 void sd_tx_open(struct sd_tx *tx, uint64_t n);
 /* sd_tx_put copies up to n bytes of the iovec, from byte skip on, into the current segment and

@@ -81,6 +81,7 @@ struct sd_peer { /* the other process of a pair: an arena and its bell page */
 };
 
 #define SD_ONEWAY 8
+#define SD_UNPARKED 1024
 enum { SD_KNOWN_BLOCKS = 1, SD_KNOWN_NO_RCVTIMEO = 2, SD_KNOWN_NO_SNDTIMEO = 4 };
 
 struct sd_conn {
@@ -98,7 +99,7 @@ struct sd_conn {
 	uint8_t reset;	     /* the peer died with bytes of ours unread: for the program a RST came */
 	uint32_t kev;	     /* POLLRDHUP, POLLHUP once the anchor showed them */
 	uint8_t oneway;	     /* receives since the last send, up to SD_ONEWAY: then it only receives */
-	uint16_t unparked;   /* receives since the last sleep; at its overflow sleeping is rare again */
+	uint16_t unparked;   /* receives since the last sleep; after SD_UNPARKED sleeping is rare again */
 	uint8_t settled;     /* careful for so long that every publication is an exchange */
 	int64_t careful_ns;  /* since when the sender is asked to publish by exchange; 0: it is not */
 	int32_t patience;    /* looks that must pass before it waits for more to come */
@@ -190,6 +191,9 @@ int sd_yield(void); /* 1: it was quick, another may pay; 0: do not yield now */
 int sd_eintr(void); /* 1: EINTR must be reported (signal(7)), 0: restart */
 
 /* ---- data (recv.c, send.c) ---- */
+/* The common cases, tried first: 1 if all n bytes were taken, or given, at once. */
+int sd_send_fast(struct sd_conn *c, int fd, const void *b, size_t n);
+int sd_recv_fast(struct sd_conn *c, void *b, size_t n);
 ssize_t sd_recv(struct sd_conn *c, int fd, const struct iovec *iov, int n, int flags, struct msghdr *mh);
 ssize_t sd_send(struct sd_conn *c, int fd, const struct iovec *iov, int n, int flags, const struct msghdr *mh);
 size_t sd_iov_len(const struct iovec *iov, int n);

@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <string.h>
 
+#include "ring_fast.h"
 #include "sd.h"
 
 static int64_t coarse_now(void)
@@ -100,7 +101,7 @@ static ssize_t ring_try(struct sd_conn *c, const struct iovec *iov, int n, size_
 }
 
 /* Off the critical path: the bytes are on their way. */
-static void published(struct sd_conn *c, int fd)
+static inline void published(struct sd_conn *c, int fd)
 {
 	struct sd_direction *d = sd_out(c);
 	c->oneway = 0;
@@ -147,17 +148,16 @@ static int on_ring(struct sd_conn *c, int fd)
 }
 
 /* The common case: one thread, one process, a healthy peer, room that is known. */
-static int send_fast(struct sd_conn *c, int fd, const struct iovec *v)
+int sd_send_fast(struct sd_conn *c, int fd, const void *b, size_t n)
 {
-	struct sd_direction *d;
-	if (!sd_attached(c) || v->iov_len == 0 || (c->kev & POLLRDHUP) || c->reset || sd_multi())
+	if (!sd_attached(c) || n == 0 || (c->kev & POLLRDHUP) || c->reset || sd_multi())
 		return 0;
-	d = sd_out(c);
+	struct sd_direction *d = sd_out(c);
 	if (sd_peek(&d->tx_lock.mode) || sd_peek(&c->slot->hdr.err[c->end]) || c->tx.class == SD_CLASS_SPILL)
 		return 0;
 	if (c->burst == 0)
 		d->tx.cpu = sched_getcpu() + 1;
-	if (!sd_tx_put_fast(&c->tx, v->iov_base, v->iov_len, c->burst == 0))
+	if (!sd_tx_put_fast(&c->tx, b, n, c->burst == 0))
 		return 0;
 	published(c, fd);
 	return 1;
@@ -165,8 +165,6 @@ static int send_fast(struct sd_conn *c, int fd, const struct iovec *v)
 
 ssize_t sd_send(struct sd_conn *c, int fd, const struct iovec *iov, int n, int flags, const struct msghdr *mh)
 {
-	if (n == 1 && !(flags & MSG_OOB) && send_fast(c, fd, iov))
-		return iov->iov_len;
 	size_t done = 0, want = sd_iov_len(iov, n);
 	int64_t deadline = 0;
 	int blocking = -1, spill = 0;
