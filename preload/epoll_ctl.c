@@ -4,14 +4,13 @@
 
 #include "epoll.h"
 
-/* Of an anchor the kernel set reports the end of stream and, while a direction may still be on TCP,
- * that direction. */
+/* Of an anchor the kernel set reports the end of stream and what comes on TCP; space there only while
+ * our direction is on TCP. */
 static uint32_t ours_events(struct sd_member *m)
 {
-	uint32_t e = EPOLLRDHUP | EPOLLET;
-	if (sd_peek(&sd_in(m->conn)->rx.rgen) == 0)
-		e |= EPOLLIN;
-	if (sd_tx_gen(sd_out(m->conn)) == 0)
+	struct sd_direction *out = sd_out(m->conn);
+	uint32_t og = sd_tx_gen(out), e = EPOLLIN | EPOLLRDHUP | EPOLLET;
+	if (og == 0 || sd_class_of(out, og) == SD_CLASS_TCP)
 		e |= m->events & EPOLLOUT;
 	return e;
 }
@@ -241,6 +240,20 @@ void sd_members_attach(struct sd_conn *c)
 		take_over(m);
 		sd_mutex_unlock(&m->set->mutex);
 	}
+}
+
+/* Our direction went back to TCP: its space is the kernel's to report again. */
+void sd_members_on_tcp(struct sd_conn *c)
+{
+	if (sd_peek(&c->members) == NULL)
+		return;
+	sd_mutex_lock(&sd_promote_mutex);
+	for (struct sd_member *m = c->members; m; m = m->conn_next) {
+		sd_mutex_lock(&m->set->mutex);
+		kernel_ctl(m->set, EPOLL_CTL_MOD, m->fd, ours_events(m), tag(m));
+		sd_mutex_unlock(&m->set->mutex);
+	}
+	sd_mutex_unlock(&sd_promote_mutex);
 }
 
 /* While a duplicate is open, Linux keeps a registration under the closed number; so do we: this is

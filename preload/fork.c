@@ -1,10 +1,16 @@
 /* fork: the anchor is inherited by the kernel, the arena and the bell page by their mapping, the
- * table by copying. What is not promoted yet stays on the kernel in both, for good. */
-#include "real.h"
+ * table by copying. What is not promoted yet stays on the kernel in both, for good. Handlers and not a
+ * wrapper, because libc forks by itself too (daemon, forkpty). */
+#include <pthread.h>
 
-/* Under sd_promote_mutex, so that nothing is attached or promoted meanwhile. */
+#include "sd.h"
+
+/* Holds sd_promote_mutex over the fork, so that nothing is attached or promoted meanwhile. */
 static void before_fork(void)
 {
+	if (sd_foreign())
+		return;
+	sd_mutex_lock(&sd_promote_mutex);
 	for (int fd = 0; fd < sd_peek(&sd_fd_top); fd++) {
 		struct sd_conn *c = sd_conn_of(fd);
 		if (c == NULL)
@@ -20,6 +26,12 @@ static void before_fork(void)
 	}
 }
 
+static void in_parent(void)
+{
+	if (!sd_foreign())
+		sd_mutex_unlock(&sd_promote_mutex);
+}
+
 static void in_child(void)
 {
 	sd_g.pid = sd_sys(SYS_getpid);
@@ -28,17 +40,4 @@ static void in_child(void)
 	sd_promote_mutex = 0;
 }
 
-SD_EXPORT pid_t fork(void)
-{
-	struct sd_real *real = sd_real();
-	if (!sd_g.on || sd_foreign())
-		return real->fork();
-	sd_mutex_lock(&sd_promote_mutex);
-	before_fork();
-	pid_t pid = real->fork();
-	if (pid == 0)
-		in_child();
-	else
-		sd_mutex_unlock(&sd_promote_mutex);
-	return pid;
-}
+void sd_fork_init(void) { pthread_atfork(before_fork, in_parent, in_child); }

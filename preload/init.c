@@ -18,10 +18,12 @@ void sd_init(void)
 	sd_g.cores = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 2;
 	sd_client_init();
 	sd_g.on = !(off && *off == '1');
+	if (sd_g.on)
+		sd_fork_init();
 }
 
 __attribute__((constructor)) static void start(void)
 {
-	if (sd_real_.fork == NULL)
+	if (sd_real_.read == NULL)
 		sd_init();
 }

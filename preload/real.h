@@ -64,8 +64,7 @@
 	X(int, epoll_ctl, (int, int, int, struct epoll_event *))                                       \
 	X(int, epoll_wait, (int, struct epoll_event *, int, int))                                      \
 	X(int, epoll_pwait, (int, struct epoll_event *, int, int, const sigset_t *))                   \
-	X(int, epoll_pwait2, (int, struct epoll_event *, int, const struct timespec *, const sigset_t *)) \
-	X(pid_t, fork, (void))
+	X(int, epoll_pwait2, (int, struct epoll_event *, int, const struct timespec *, const sigset_t *))
 
 struct sd_real {
 #define SD_REAL_MEMBER(ret, name, args) ret(*name) args;
@@ -79,7 +78,7 @@ SD_HIDDEN void sd_init(void);
 /* Other libraries' constructors may call us before our own has run. */
 static inline struct sd_real *sd_real(void)
 {
-	if (__builtin_expect(sd_real_.fork == NULL, 0))
+	if (__builtin_expect(sd_real_.read == NULL, 0))
 		sd_init();
 	return &sd_real_;
 }

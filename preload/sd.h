@@ -208,6 +208,7 @@ void sd_set_nest(struct sd_set *s); /* the set's descriptor is waited on itself 
 int sd_set_ready(struct sd_set *s);
 void sd_set_closed(struct sd_set *s);
 void sd_members_attach(struct sd_conn *c);
+void sd_members_on_tcp(struct sd_conn *c);
 void sd_members_closed(struct sd_conn *c);
 void sd_members_want_out(struct sd_conn *c); /* a send found the ring full */
 
@@ -222,6 +223,7 @@ struct sd_global {
 extern struct sd_global sd_g;
 static inline int sd_multi(void) { return !__libc_single_threaded; } /* this process has threads */
 void sd_init(void);
+void sd_fork_init(void);
 /* A child of vfork or of a raw clone shares or copied our memory without our knowing. */
 static inline int sd_foreign(void) { return sd_sys(SYS_getpid) != sd_g.pid; }
 

@@ -172,10 +172,12 @@ ssize_t sd_send(struct sd_conn *c, int fd, const struct iovec *iov, int n, int f
 	if (want == 0 && sd_attached(c) && on_ring(c, fd))
 		return 0;
 	if (flags & MSG_OOB) {
-		if (sd_attached(c))
+		if (sd_attached(c)) {
 			sd_conn_demote_tx(c);
-		else
+			sd_members_on_tcp(c);
+		} else {
 			sd_conn_keep(c, fd, SD_STATUS_OPTION);
+		}
 	}
 	for (;;) {
 		if (c->reset && sd_peek(&c->slot->hdr.err[c->end]) == 0) {
