@@ -47,11 +47,12 @@ static int default_path(char *path, size_t n)
 		return -1;
 	unsigned uid = sd_sys(SYS_getuid);
 	unsigned long ns = st.st_ino;
+	unsigned abi = SD_ABI_HASH >> 32;
 	if (uid == 0)
-		return snprintf(path, n, "/run/sdirect/net-%lu.sock", ns);
+		return snprintf(path, n, "/run/sdirect/net-%lu-%08x.sock", ns, abi);
 	if (*run)
-		return snprintf(path, n, "%s/sdirect/net-%lu.sock", run, ns);
-	return snprintf(path, n, "/tmp/sdirect-%u/net-%lu.sock", uid, ns);
+		return snprintf(path, n, "%s/sdirect/net-%lu-%08x.sock", run, ns, abi);
+	return snprintf(path, n, "/tmp/sdirect-%u/net-%lu-%08x.sock", uid, ns, abi);
 }
 
 static long send_msg(int fd, const struct sd_msg *m, int pass)

@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"strconv"
 	"syscall"
+
+	"github.com/socksdirect/libsd/queue"
 )
 
 // EnvSocket names the environment variable that overrides the place of the registration socket.
@@ -32,7 +34,7 @@ func UserSocketPath(uid int) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return filepath.Join(UserDir(uid), "net-"+strconv.FormatUint(ns, 10)+".sock"), nil
+	return filepath.Join(UserDir(uid), fmt.Sprintf("net-%d-%08x.sock", ns, queue.ABIHash>>32)), nil
 }
 
 // UserDir is the directory of a user's socket and log. After sudo or su, $XDG_RUNTIME_DIR may be
