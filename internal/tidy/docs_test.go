@@ -13,7 +13,7 @@ var (
 	link     = regexp.MustCompile(`\]\(([^)\s]+)\)`)
 	named    = regexp.MustCompile("`((?:\\.[\\w-]+|[\\w-]+)(?:/[\\w.*-]+)+/?)`")
 	heading  = regexp.MustCompile(`(?m)^#+ +(.+)$`)
-	target   = regexp.MustCompile(`\bmake ([a-z][\w-]*)`)
+	target   = regexp.MustCompile("(?m)(?:^|`|&& )make ([a-z][\\w-]*)")
 	runTest  = regexp.MustCompile(`-run (Test\w+)`)
 	goFolder = regexp.MustCompile(`(?:^|\s)\./([\w/-]+)`)
 )
