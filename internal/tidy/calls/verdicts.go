@@ -39,5 +39,4 @@ var verdicts = []verdict{
 	{"poll ppoll __poll_chk __ppoll_chk select pselect", both, "any mixture of descriptors; a call with nothing of ours in it goes straight to the kernel"},
 	{"epoll_create epoll_create1 epoll_ctl", both, "level, edge, oneshot and nested sets; EPOLLEXCLUSIVE keeps a candidate on the kernel (`option`)"},
 	{"epoll_wait epoll_pwait epoll_pwait2", both, "the kernel's set and the rings of its members"},
-	{"fork", both, "promoted connections are shared with the child, under a lock; candidates stay on the kernel in both (`forked`)"},
 }
