@@ -224,6 +224,27 @@ static void one_waiter_for_an_edge(struct link *l)
 	EQ(w[1].got, 2);
 }
 
+// What nginx does in a long answer: the peer is known, but this direction is corked and so stays on
+// TCP, and EPOLLOUT is asked for when the connection is full.
+static void out_asked_for_when_full(struct link *l)
+{
+	int one = 1, ep = (int)must(epoll_create1(0));
+	EQ(setsockopt(l->s, IPPROTO_TCP, TCP_CORK, &one, sizeof one), 0);
+	for (int i = 0; i < 100; i++) {
+		EQ(ask(l, OP_SEND, 8), 8);
+		get(l, 8);
+		nap_us(i < 20 ? 1000 : 0); // the monitor needs a processor now and then
+	}
+	add(ep, l->s, EPOLLIN | EPOLLET, 1);
+	size_t n = stuff(l);
+	struct epoll_event e = {.events = EPOLLIN | EPOLLOUT | EPOLLET, .data.u64 = 1};
+	EQ(epoll_ctl(ep, EPOLL_CTL_MOD, l->s, &e), 0);
+	post(l, OP_RECV, (long)n);
+	EQ(epoll_wait(ep, &e, 1, LONG), 1);
+	EQ(e.events, EPOLLOUT);
+	EQ(answer(l), n);
+}
+
 const struct check epoll_more_checks[] = {
 	{"epoll_added_before_promotion", added_before_promotion, true},
 	{"epoll_mixed_members", mixed_members, false},
@@ -238,5 +259,7 @@ const struct check epoll_more_checks[] = {
 	{"epoll_set_in_poll", set_in_poll, false},
 	{"epoll_added_while_another_waits", added_while_another_waits, false},
 	{"epoll_one_waiter_for_an_edge", one_waiter_for_an_edge, false},
+	{"epoll_out_asked_for_when_full", out_asked_for_when_full, false},
+	{"epoll_out_asked_for_when_full_cold", out_asked_for_when_full, true},
 	{0},
 };
