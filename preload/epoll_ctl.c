@@ -213,9 +213,12 @@ int sd_set_ctl(struct sd_set *s, int op, int fd, struct epoll_event *ev)
 		r = kernel_ctl(s, op, fd, 0, 0);
 		unlink_member(m);
 	} else if (op == EPOLL_CTL_MOD && ev) {
+		uint32_t old = m->events;
+		m->events = ev->events; /* ours_events depends on it */
 		r = kernel_ctl(s, op, fd, m->ours ? ours_events(m) : ev->events, tag(m));
-		if (r == 0) {
-			m->events = ev->events;
+		if (r < 0) {
+			m->events = old;
+		} else {
 			m->data = ev->data.u64;
 			m->disabled = 0;
 			m->reported = 0;
