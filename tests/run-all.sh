@@ -46,31 +46,32 @@ gotest() {
 	local ok=0 skipped
 	go test -v -p 1 -timeout 15m "$@" >"$log" 2>&1 || ok=$?
 	if [ $ok != 0 ]; then
-		failures <"$log"
+		output_of FAIL <"$log"
 		return $ok
 	fi
-	grep -E '^(ok|\?) ' "$log" || grep -E '^ok' "$log"
-	skipped=$(grep -A1 -E '^ *--- SKIP' "$log" | grep -v '^--$' | sed 's/^ *//' | paste - - || true)
+	grep -E '^(ok|\?) ' "$log"
+	skipped=$(output_of SKIP <"$log")
 	[ -n "$skipped" ] || return 0
 	printf '%s\n' "$skipped"
 	skips+=$skipped$'\n'
-	if [ "${CI:-}" = true ] && grep -v -E 'both ends are in one program|no tcp6 here|\[?::1' <<<"$skipped"; then
+	if [ "${CI:-}" = true ] && grep '_test.go:' <<<"$skipped" | grep -v -E 'both ends are in one program|no tcp6 here|::1'; then
 		echo "skipped, though CI has everything" >&2
 		return 1
 	fi
 }
 
-# failures picks from the output of go test -v what belongs to tests that fail; if none is named (it
-# does not compile, time is up), the end.
-failures() {
-	awk '
+# output_of picks from the output of go test -v what belongs to tests that FAIL or SKIP. If none is
+# named though go test failed (it does not compile, time is up), it shows the end.
+output_of() {
+	awk -v verdict="$1:" '
 		{ last[NR] = $0 }
 		/^=== / { test = $3; next }
-		/^ *--- / { if ($2 == "FAIL:") { failed[++n] = $3; line[n] = $0 }; next }
+		/^ *--- / { if ($2 == verdict) { named[++n] = $3; line[n] = $0 }; next }
 		{ out[test] = out[test] $0 "\n" }
 		END {
-			for (i = 1; i <= n; i++) printf "%s\n%s", line[i], out[failed[i]]
-			if (n == 0) for (i = NR > 200 ? NR - 200 : 1; i <= NR; i++) print last[i]
+			for (i = 1; i <= n; i++) printf "%s\n%s", line[i], out[named[i]]
+			if (n == 0 && verdict == "FAIL:")
+				for (i = NR > 200 ? NR - 200 : 1; i <= NR; i++) print last[i]
 		}'
 }
 
