@@ -11,28 +11,30 @@ import (
 // TestContract: every check of tests/prog/contract*.c, with the peer in another process and in
 // another thread, connecting and accepting.
 func TestContract(t *testing.T) {
-	harness.EachMode(t, func(t *testing.T, m harness.Mode) {
-		for _, role := range []string{"client", "server"} {
-			ours, peers := m.Client, m.Server
-			if role == "server" {
-				ours, peers = m.Server, m.Client
-			}
-			t.Run("process_"+role, func(t *testing.T) { contract(t, m, ours, peers, "process", role, "4") })
-			if ours == peers {
-				t.Run("thread_"+role, func(t *testing.T) { contract(t, m, ours, peers, "thread", role, "6") })
-			}
+	harness.EachMode(t, contractBothRoles)
+}
+
+func contractBothRoles(t *testing.T, m harness.Mode) {
+	for _, role := range []string{"client", "server"} {
+		ours, peers := m.Client, m.Server
+		if role == "server" {
+			ours, peers = m.Server, m.Client
 		}
-	})
+		t.Run("process_"+role, func(t *testing.T) { contract(t, m, ours, peers, "process", role, "4") })
+		if ours == peers {
+			t.Run("thread_"+role, func(t *testing.T) { contract(t, m, ours, peers, "thread", role, "6") })
+		}
+	}
 }
 
 func contract(t *testing.T, m harness.Mode, ours, peers bool, peer, role, family string) {
-	cmd := harness.Command(ours, harness.C(t, "contract"), "run", peer, role, family)
+	cmd := m.Setup().Command(ours, harness.C(t, "contract"), "run", peer, role, family)
 	if m.Both() {
 		cmd.Env = append(cmd.Env, "SD_WANT_PROMOTED=1")
 	}
 	prefix := "env -u LD_PRELOAD"
 	if peers {
-		prefix = harness.SDirect() + " run --"
+		prefix = strings.Join(m.Setup().Prefix(), " ")
 	}
 	cmd.Env = append(cmd.Env, "SD_PEER_PREFIX="+prefix)
 	out, err := harness.Start(t, cmd).End(20 * time.Minute) // each check has its own, short limit

@@ -46,6 +46,9 @@ func TestTraffic(t *testing.T) {
 		{cProgram("block"), cProgram("et"), 4, "6"},
 		{cProgram("poll"), cProgram("block"), 4, "4"},
 		{cProgram("lt"), cProgram("select"), 16, "4"},
+		{cProgram("fork"), cProgram("lt"), 8, "4"},
+		{cProgram("block"), cProgram("fork"), 8, "6"},
+		{cProgram("fork"), cProgram("fork"), 8, "4"},
 		{cProgram("block"), goProgram, 2, "4"},
 		{goProgram, cProgram("et"), 2, "6"},
 		{goProgram, goProgram, 1, "4"},
@@ -85,8 +88,8 @@ func traffic(t *testing.T, m harness.Mode, client, server program, conns int, fa
 func exchange(t *testing.T, m harness.Mode, client, server program, conns, total int, family string) [2]string {
 	t.Helper()
 	limit := harness.Size(time.Minute, 10*time.Minute)
-	s := harness.Start(t, harness.Command(m.Server, server.args(t, m.Server, "server", itoa(conns), itoa(total), family)...))
+	s := harness.Start(t, m.ServerCommand(server.args(t, m.Server, "server", itoa(conns), itoa(total), family)...))
 	port := s.Port(t)
-	c := harness.Start(t, harness.Command(m.Client, append(client.args(t, m.Client, "client", itoa(conns), itoa(total), family), port)...))
+	c := harness.Start(t, m.ClientCommand(append(client.args(t, m.Client, "client", itoa(conns), itoa(total), family), port)...))
 	return [2]string{c.Wait(t, limit), s.Wait(t, limit)}
 }

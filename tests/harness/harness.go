@@ -33,22 +33,44 @@ func Size[T any](small, acceptance T) T {
 type Mode struct {
 	Name           string
 	Client, Server bool
+	setup          *Setup // nil: that of the test run
 }
 
 // Both tells whether connections must be promoted.
-func (m Mode) Both() bool { return m.Client && m.Server }
+func (m Mode) Both() bool { return m.Client && m.Server && !m.Setup().NoMonitor }
+
+// Setup is how the mode's programs run.
+func (m Mode) Setup() *Setup {
+	if m.setup == nil {
+		return &run.setup
+	}
+	return m.setup
+}
+
+// In is the mode in another setup.
+func (m Mode) In(s *Setup) Mode {
+	m.setup = s
+	return m
+}
+
+// ClientCommand is a command line of the client's side.
+func (m Mode) ClientCommand(args ...string) *exec.Cmd { return m.Setup().Command(m.Client, args...) }
+
+// ServerCommand is a command line of the server's side.
+func (m Mode) ServerCommand(args ...string) *exec.Cmd { return m.Setup().Command(m.Server, args...) }
 
 var allModes = []Mode{
-	{"native", false, false},
-	{"client", true, false},
-	{"server", false, true},
-	{"both", true, true},
+	{Name: "native"},
+	{Name: "client", Client: true},
+	{Name: "server", Server: true},
+	{Name: "both", Client: true, Server: true},
 }
 
 var run struct {
-	root, dir, sdirect string
-	modes              []Mode
-	monitor            *Proc
+	root, dir string
+	modes     []Mode
+	setup     Setup
+	monitor   *Monitor
 }
 
 // Main is the TestMain of every package that uses the harness.
@@ -76,11 +98,15 @@ func mainCode(m *testing.M) (code int, err error) {
 		return 0, err
 	}
 	if slices.ContainsFunc(run.modes, func(m Mode) bool { return m.Client || m.Server }) {
-		if err := startMonitor(); err != nil {
+		if err := findProgram(); err != nil {
+			return 0, err
+		}
+		run.monitor = &Monitor{Setup: &run.setup}
+		if err := run.monitor.start(); err != nil {
 			return 0, err
 		}
 		defer func() {
-			if stopErr := run.monitor.Stop(); err == nil {
+			if stopErr := run.monitor.proc.Stop(); err == nil {
 				err = stopErr
 			}
 		}()

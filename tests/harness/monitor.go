@@ -11,64 +11,85 @@ import (
 	"github.com/socksdirect/libsd/monitor/wire"
 )
 
-func socketPath() string { return filepath.Join(run.dir, "monitor.sock") }
-
 // SDirect is the path of the sdirect program, "" in a native run.
-func SDirect() string { return run.sdirect }
+func SDirect() string { return run.setup.SDirect }
 
-func startMonitor() error {
-	run.sdirect = os.Getenv("SD_SDIRECT")
-	if run.sdirect == "" {
-		run.sdirect = filepath.Join(run.root, "bin", "sdirect")
+func findProgram() error {
+	run.setup.SDirect = os.Getenv("SD_SDIRECT")
+	if run.setup.SDirect == "" {
+		run.setup.SDirect = filepath.Join(run.root, "bin", "sdirect")
 	}
-	if _, err := os.Stat(run.sdirect); err != nil {
+	if _, err := os.Stat(run.setup.SDirect); err != nil {
 		return fmt.Errorf("%w: run make build, or set SD_MODES=native", err)
 	}
-	var err error
-	if run.monitor, err = start(Command(false, run.sdirect, "monitor")); err != nil {
+	run.setup.Socket = filepath.Join(run.dir, "monitor.sock")
+	return nil
+}
+
+// Monitor is a monitor in the foreground, and the setup whose programs find it.
+type Monitor struct {
+	*Setup
+	proc *Proc
+}
+
+// NewMonitor starts a monitor of the test's own; it is ended with the test.
+func NewMonitor(t *testing.T) *Monitor {
+	t.Helper()
+	m := &Monitor{Setup: &Setup{SDirect: run.setup.SDirect, Socket: filepath.Join(Dir(t), "monitor.sock")}}
+	m.Start(t)
+	t.Cleanup(func() {
+		if err := m.proc.Kill(); err == nil && t.Failed() {
+			t.Logf("output of the monitor:\n%s", tail(m.proc.Output()))
+		}
+	})
+	return m
+}
+
+// Start starts it, for the first time or after Kill.
+func (m *Monitor) Start(t *testing.T) {
+	t.Helper()
+	if err := m.start(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Kill kills it with SIGKILL.
+func (m *Monitor) Kill(t *testing.T) {
+	t.Helper()
+	if err := m.proc.Kill(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (m *Monitor) start() (err error) {
+	if m.proc, err = start(m.Command(false, m.SDirect, "monitor")); err != nil {
 		return err
 	}
 	deadline := time.Now().Add(Patience)
 	for {
-		_, err := stat()
+		_, err := m.stat()
 		if err == nil {
 			return nil
 		}
 		select {
-		case <-run.monitor.done:
-			return fmt.Errorf("the monitor ended: %v\n%s", run.monitor.err, run.monitor.Output())
+		case <-m.proc.done:
+			return fmt.Errorf("the monitor ended: %v\n%s", m.proc.err, m.proc.Output())
 		case <-time.After(10 * time.Millisecond):
 		}
 		if time.Now().After(deadline) {
-			return fmt.Errorf("the monitor does not answer: %w\n%s", err, run.monitor.Output())
+			return fmt.Errorf("the monitor does not answer: %w\n%s", err, m.proc.Output())
 		}
 	}
 }
 
-func stat() (*wire.Stat, error) {
-	out, err := Command(false, run.sdirect, "stat", "--json").Output()
-	if err != nil {
-		return nil, fmt.Errorf("sdirect stat: %w", err)
-	}
-	st := new(wire.Stat)
-	if err := json.Unmarshal(out, st); err != nil {
-		return nil, fmt.Errorf("sdirect stat: %w", err)
-	}
-	return st, nil
-}
-
-// Stat asks the monitor.
+// Stat asks the monitor of the test run.
 func Stat(t *testing.T) *wire.Stat {
 	t.Helper()
-	st, err := stat()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return st
+	return run.setup.Stat(t)
 }
 
-// MonitorPID is the process of the monitor.
-func MonitorPID() int { return run.monitor.Cmd.Process.Pid }
+// MonitorPID is the process of the monitor of the test run.
+func MonitorPID() int { return run.monitor.proc.Cmd.Process.Pid }
 
 // Promoted fails the test if both sides run under libsd and none of the live processes has ever
 // moved a direction to shared memory. Call it while the server still runs.
@@ -83,17 +104,8 @@ func Promoted(t *testing.T, m Mode) {
 	}
 }
 
-// Clean waits until the monitor knows no process and no connection.
+// Clean waits until the monitor of the test run knows no process and no connection.
 func Clean(t *testing.T) {
 	t.Helper()
-	Until(t, func() error {
-		st, err := stat()
-		if err != nil {
-			return err
-		}
-		if n, p, w := len(st.Connections), len(st.Processes), len(st.Waiting); n+p+w+st.Monitor.Arenas != 0 {
-			return fmt.Errorf("the monitor still has %d connections, %d processes, %d offers, %d arenas", n, p, w, st.Monitor.Arenas)
-		}
-		return nil
-	})
+	run.setup.Clean(t)
 }

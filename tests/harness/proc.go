@@ -53,22 +53,15 @@ func (p *Proc) state() (string, <-chan struct{}) {
 }
 
 // Command is a command line, under libsd if sd.
-func Command(sd bool, args ...string) *exec.Cmd {
-	if sd {
-		args = append([]string{run.sdirect, "run", "--"}, args...)
-	}
-	cmd := exec.Command(args[0], args[1:]...)
-	cmd.Env = cmd.Environ()
-	if run.sdirect != "" {
-		cmd.Env = append(cmd.Env, "SDIRECT_SOCKET="+socketPath())
-	}
-	return cmd
-}
+func Command(sd bool, args ...string) *exec.Cmd { return run.setup.Command(sd, args...) }
 
 func start(cmd *exec.Cmd) (*Proc, error) {
 	p := &Proc{Cmd: cmd, done: make(chan struct{}), more: make(chan struct{})}
 	cmd.Stdout, cmd.Stderr = p, p
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	if cmd.SysProcAttr == nil {
+		cmd.SysProcAttr = new(syscall.SysProcAttr)
+	}
+	cmd.SysProcAttr.Setpgid = true
 	cmd.WaitDelay = 2 * time.Second // a grandchild may keep the pipe open
 	stdin, err := cmd.StdinPipe()
 	if err != nil {

@@ -4,7 +4,7 @@
 //	traffic server MODE CONNS BYTES SEED FAMILY
 //	traffic client MODE CONNS BYTES SEED FAMILY PORT
 //
-// MODE: block, et, lt, poll, select. BYTES: for each connection and direction. FAMILY: 4 or 6.
+// MODE: block, et, lt, poll, select, fork. BYTES: for each connection and direction. FAMILY: 4 or 6.
 #include "traffic.h"
 
 int main(int argc, char **argv)
@@ -37,6 +37,8 @@ int main(int argc, char **argv)
 		loop_poll(c, n);
 	else if (strcmp(mode, "select") == 0)
 		loop_select(c, n);
+	else if (strcmp(mode, "fork") == 0)
+		loop_fork(c, n);
 	else
 		die("unknown mode %s", mode);
 	double s = (double)(now_ns() - t) / 1e9;

@@ -34,5 +34,8 @@ void loop_blocking(struct conn *c, int n);
 void loop_epoll(struct conn *c, int n, bool edge);
 void loop_poll(struct conn *c, int n);
 void loop_select(struct conn *c, int n);
+// loop_fork forks in the middle: the child goes on with one half of the inherited connections while the
+// parent uses the other.
+void loop_fork(struct conn *c, int n);
 
 #endif

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Five ways to wait: two threads for each connection, epoll with edges, epoll with levels, poll, select.
+// Ways to wait: two threads for each connection, epoll with edges, epoll with levels, poll, select; and a
+// mixture of them in two processes.
 #include "traffic.h"
 
 enum { WAIT_MS = 60000 };
@@ -145,4 +146,49 @@ void loop_select(struct conn *c, int n)
 				tx_step(&c[i]);
 		}
 	}
+}
+
+// until_half moves every connection to the middle of its stream.
+static void until_half(struct conn *c, int n)
+{
+	struct pollfd *p = calloc((size_t)n, sizeof *p);
+	for (int open = n; open > 0;) {
+		open = 0;
+		for (int i = 0; i < n; i++) {
+			uint64_t half = c[i].total / 2;
+			p[i].events = (short)((c[i].rx < half ? POLLIN : 0) | (c[i].tx < half ? POLLOUT : 0));
+			p[i].fd = p[i].events ? c[i].fd : -1;
+			open += p[i].events != 0;
+		}
+		if (open > 0 && must(poll(p, (nfds_t)n, WAIT_MS)) == 0)
+			timed_out(c, n);
+		for (int i = 0; i < n && open > 0; i++) {
+			if (p[i].revents & POLLIN)
+				rx_step(&c[i]);
+			if (p[i].revents & POLLOUT)
+				tx_step(&c[i]);
+		}
+	}
+	free(p);
+}
+
+void loop_fork(struct conn *c, int n)
+{
+	int st;
+	until_half(c, n);
+	fflush(stdout);
+	pid_t pid = (pid_t)must(fork());
+	if (pid == 0) {
+		for (int i = n / 2; i < n; i++) {
+			set_nonblock(c[i].fd, false); // nobody else uses these
+			c[i].blocking = true;
+		}
+		loop_blocking(c + n / 2, n - n / 2);
+		_exit(0);
+	}
+	loop_epoll(c, n / 2, true);
+	must(waitpid(pid, &st, 0));
+	errno = 0;
+	if (st != 0)
+		die("the child ended with status %x", st);
 }
