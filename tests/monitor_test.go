@@ -10,29 +10,34 @@ import (
 // new ones use the kernel meanwhile; when a monitor is back, the same processes promote new ones.
 func TestMonitorDies(t *testing.T) {
 	harness.EachMode(t, func(t *testing.T, m harness.Mode) {
-		if !m.Client && !m.Server {
-			s := startSteady(t, m)
-			s.wantKernel(s.open())
-			s.stop()
-			return
+		for range harness.Size(1, 10) {
+			monitorDies(t, m)
 		}
-		monitor := harness.NewMonitor(t)
-		m = m.In(monitor.Setup)
-		s := startSteady(t, m)
-		first := s.open()
-		s.want(m, first)
-		for range harness.Size(3, 20) {
-			monitor.Kill(t)
-			orphan := s.open()
-			s.wantKernel(orphan)
-			s.want(m, first)
-			monitor.Start(t)
-			s.want(m, s.open())
-			s.want(m, first)
-		}
-		s.stop()
-		monitor.Clean(t)
 	})
+}
+
+func monitorDies(t *testing.T, m harness.Mode) {
+	if !m.Client && !m.Server {
+		s := startSteady(t, m)
+		s.wantKernel(s.open())
+		s.stop()
+		return
+	}
+	monitor := harness.NewMonitor(t)
+	m = m.In(monitor.Setup)
+	s := startSteady(t, m)
+	first := s.open()
+	s.want(m, first)
+	for range 3 {
+		monitor.Kill(t)
+		s.wantKernel(s.open())
+		s.want(m, first)
+		monitor.Start(t)
+		s.wantNew(m)
+		s.want(m, first)
+	}
+	s.stop()
+	monitor.Clean(t)
 }
 
 // TestNoMonitor: where there never was a monitor, programs run on the kernel as ever.

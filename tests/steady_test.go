@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/socksdirect/libsd/tests/harness"
 )
@@ -102,6 +103,25 @@ func (s *steady) want(m harness.Mode, conn int) {
 	} else {
 		s.wantKernel(conn)
 	}
+}
+
+// wantNew checks that new connections are where the mode promises. Programs look for a monitor once in
+// a second, and a connection that finds none in its first moments stays on the kernel, so the
+// first ones may.
+func (s *steady) wantNew(m harness.Mode) {
+	s.t.Helper()
+	if !m.Both() {
+		s.wantKernel(s.open())
+		return
+	}
+	harness.Until(s.t, func() error {
+		conn := s.open()
+		time.Sleep(300 * time.Millisecond)
+		if share := s.share(conn); share > 0.1 {
+			return fmt.Errorf("new connection %d: the kernel's TCP carries %.0f %% of the bytes", conn, share*100)
+		}
+		return nil
+	})
 }
 
 // stop ends the traffic; the client has checked that no byte is missing.

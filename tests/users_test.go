@@ -81,7 +81,7 @@ func TestTwoUsers(t *testing.T) {
 		if m.Client || m.Server { // the next program that he runs starts another monitor
 			harness.Run(t, harness.Patience, modes[0].Setup().Command(true, "true"))
 		}
-		pair[0].want(m, pair[0].open())
+		pair[0].wantNew(m)
 		between.wantKernel(0)
 		between.ask("stop")
 		between.client.Wait(t, harness.Patience)
