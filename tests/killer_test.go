@@ -56,15 +56,39 @@ func killOne(t *testing.T, m harness.Mode, r *rand.Rand, killClient bool, ended 
 	if err := victim.Kill(); err != nil {
 		t.Fatal(err)
 	}
-	survivor.Wait(t, harness.Patience)
 	end, err := survivor.Line("END ")
 	if err != nil {
 		t.Fatal(err)
 	}
+	wantNothingLeft(t, m, survivor.Cmd.Process.Pid)
+	if err := survivor.Stdin.Close(); err != nil {
+		t.Fatal(err)
+	}
+	survivor.Wait(t, harness.Patience)
 	var rx uint64
 	var how, send string
 	if _, err := fmt.Sscanf(end, "rx=%d how=%s send=%s", &rx, &how, &send); err != nil {
 		t.Fatalf("%q: %v", end, err)
 	}
 	ended[how+"/"+send]++
+}
+
+// wantNothingLeft looks at what a connection to a dead process has left when the survivor, which
+// lives on, has closed its end: no slot or arena with the monitor, no bell that somebody is said to
+// sleep on, and no more bells than the survivor has threads.
+func wantNothingLeft(t *testing.T, m harness.Mode, survivor int) {
+	t.Helper()
+	if !m.Both() {
+		return
+	}
+	harness.Until(t, func() error {
+		st := harness.Stat(t)
+		if c, a := len(st.Connections), st.Monitor.Arenas; c+a != 0 {
+			return fmt.Errorf("the monitor has %d slots in %d arenas", c, a)
+		}
+		return nil
+	})
+	if owned, parked := harness.Bells(t, survivor); parked != 0 || owned > 1 {
+		t.Errorf("%d bells are owned by a process with one thread, %d have sleepers", owned, parked)
+	}
 }

@@ -14,6 +14,7 @@ import (
 	"os/exec"
 	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	libsd "github.com/socksdirect/libsd"
@@ -95,8 +96,9 @@ func Current(path string) error {
 }
 
 // Build compiles the library into dir and returns its path. A library that is there already is
-// replaced in one step, so that programs that start meanwhile find either.
-func Build(dir string) (string, error) {
+// replaced in one step, so that programs that start meanwhile find either. Extra flags (a sanitizer's,
+// say) do not change what Current takes the library for.
+func Build(dir string, extra ...string) (string, error) {
 	hash, err := Hash()
 	if err != nil {
 		return "", err
@@ -114,7 +116,7 @@ func Build(dir string) (string, error) {
 	if cc == "" {
 		cc = "cc"
 	}
-	args = append(append(flags[:len(flags):len(flags)], "-Wl,--build-id=0x"+hash, "-o", Name), args...)
+	args = slices.Concat(flags, extra, []string{"-Wl,--build-id=0x" + hash, "-o", Name}, args)
 	cmd := exec.Command(cc, append(args, "-ldl", "-pthread")...)
 	cmd.Dir = tmp
 	// The program that is to run may have us preloaded; the compiler needs nothing of that.

@@ -3,10 +3,14 @@ package harness
 import (
 	"fmt"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/socksdirect/libsd/internal/shm"
+	"github.com/socksdirect/libsd/queue"
 )
 
 func readProc(t *testing.T, pid int, name string) string {
@@ -54,6 +58,44 @@ func Memory(t *testing.T, pid int) int {
 	}
 	t.Fatal("smaps_rollup has no Pss")
 	return 0
+}
+
+// Bells counts the bells in a process's bell page that have an owner, and those that somebody is said
+// to sleep on.
+func Bells(t *testing.T, pid int) (owned, parked int) {
+	t.Helper()
+	dir := fmt.Sprintf("/proc/%d/fd", pid)
+	fds, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, fd := range fds {
+		path := filepath.Join(dir, fd.Name())
+		if name, err := os.Readlink(path); err != nil || !strings.HasPrefix(name, "/memfd:sdirect-bells") {
+			continue
+		}
+		f, err := os.Open(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer f.Close()
+		page := make([]byte, queue.BitsOff)
+		if _, err := f.ReadAt(page, 0); err != nil {
+			t.Fatal(err)
+		}
+		for i := range queue.Bells {
+			b := shm.At[queue.Bell](page, queue.BellOff+i*(queue.BitsOff-queue.BellOff)/queue.Bells)
+			if b.Owner != 0 {
+				owned++
+			}
+			if b.Parked != 0 {
+				parked++
+			}
+		}
+		return owned, parked
+	}
+	t.Fatalf("process %d keeps no bell page", pid)
+	return 0, 0
 }
 
 // Holdings counts the descriptors and the memfd mappings of a process.

@@ -76,6 +76,21 @@ static void recv_restarts(struct link *l)
 	}
 }
 
+static void crash(int sig)
+{
+	(void)sig;
+	_exit(1);
+}
+
+// Many programs have a handler for their own crash, without SA_RESTART. It never runs.
+static void recv_restarts_beside_a_crash_handler(struct link *l)
+{
+	struct sigaction a = {.sa_handler = crash};
+	must(sigaction(SIGSEGV, &a, NULL));
+	must(sigaction(SIGABRT, &a, NULL));
+	recv_restarts(l);
+}
+
 static void recv_with_timeout_never_restarts(struct link *l)
 {
 	struct interruption in;
@@ -198,6 +213,7 @@ const struct check signal_checks[] = {
 	{"signal_recv_is_interrupted", recv_is_interrupted, false},
 	{"signal_recv_is_interrupted_cold", recv_is_interrupted, true},
 	{"signal_recv_restarts", recv_restarts, false},
+	{"signal_recv_restarts_beside_a_crash_handler", recv_restarts_beside_a_crash_handler, false},
 	{"signal_recv_with_timeout_never_restarts", recv_with_timeout_never_restarts, false},
 	{"signal_waitall_returns_what_it_has", waitall_returns_what_it_has, false},
 	{"signal_send_is_interrupted", send_is_interrupted, false},

@@ -6,7 +6,8 @@
 //	killer client SEED MARK PORT
 //
 // "MARK" is printed when MARK bytes have arrived: then the harness kills. The end that is not
-// killed prints "END rx=BYTES how=eof|reset send=epipe|reset|none".
+// killed closes its connection, prints "END rx=BYTES how=eof|reset send=epipe|reset|none", and lives on
+// until its standard input ends.
 #include "prog.h"
 
 enum { CHUNK = 256 << 10 };
@@ -81,7 +82,11 @@ int main(int argc, char **argv)
 		}
 	}
 	pthread_join(t, NULL);
+	uint64_t kernel = kernel_bytes(fd);
+	must(close(fd));
 	printf("END rx=%llu how=%s send=%s KERNEL %llu\n", (unsigned long long)rx, how, j.end,
-	       (unsigned long long)kernel_bytes(fd));
+	       (unsigned long long)kernel);
+	fflush(stdout);
+	getchar(); // the harness looks at what is left
 	return 0;
 }
