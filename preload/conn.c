@@ -117,29 +117,16 @@ void sd_conn_attach(struct sd_conn *c, struct sd_peer *p, uint32_t slotno, uint3
 	sd_waker_kick_all();
 }
 
-/* Bytes that TCP_CORK or MSG_MORE hold back have left TCP's side of N: nobody else will push them. */
-static void push_corked(struct sd_conn *c, int fd)
-{
-	for (int on = 1; on >= 0; on--)
-		sd_sys(SYS_setsockopt, fd, IPPROTO_TCP, TCP_CORK, &on, sizeof on);
-	if (c->corked & 1) {
-		int on = 1;
-		sd_sys(SYS_setsockopt, fd, IPPROTO_TCP, TCP_CORK, &on, sizeof on);
-	}
-}
-
 int sd_conn_promote(struct sd_conn *c, int fd)
 {
 	struct sd_direction *d = sd_out(c);
-	if (!sd_load(&c->slot->hdr.attached[!c->end]) || sd_peek(&d->tx_lock.mode))
+	if (!sd_load(&c->slot->hdr.attached[!c->end]) || c->corked || sd_peek(&d->tx_lock.mode))
 		return 0;
 	if (!sd_cas(&c->switching, 0, 1))
 		return 0;
 	int done = 0;
 	if (sd_load(&c->ksend) == 0 && sd_tx_gen(d) == 0) {
 		int64_t n = kernel_written(fd, c->end);
-		if (n >= 0 && c->corked)
-			push_corked(c, fd);
 		if (n >= 0) {
 			sd_tx_open(&c->tx, n);
 			sd_count(SD_COUNT_PROMOTED);
