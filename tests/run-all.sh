@@ -44,7 +44,7 @@ apps() { gotest -count=1 ./tests/apps; }
 # skipped. With CI=true only what no machine can run may be: there, nothing is missing.
 gotest() {
 	local ok=0 skipped
-	go test -v -p 1 -timeout 15m "$@" >"$log" 2>&1 || ok=$?
+	go test -v -p 1 -timeout 30m "$@" >"$log" 2>&1 || ok=$?
 	if [ $ok != 0 ]; then
 		output_of FAIL <"$log"
 		return $ok
