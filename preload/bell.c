@@ -112,7 +112,7 @@ struct sd_bell *sd_waker_bell(struct sd_waker *w)
 		if (sd_peek(&b->owner) != 0 || !sd_cas(&b->owner, 0, (uint32_t)sd_g.pid))
 			continue;
 		sd_store(&hint, at + 1);
-		b->nonce = w->nonce;
+		sd_poke(&b->nonce, w->nonce);
 		sd_store(&b->parked, 0);
 		w->bell = at % SD_BELLS;
 		return b;
@@ -255,7 +255,7 @@ static void mark(unsigned char *page, unsigned bell, unsigned member)
 	sd_or(&b->summary[member / 4096], 1ull << (member / 64 % 64));
 	if (sd_load(&b->parked)) {
 		sd_count(SD_COUNT_RING);
-		ring(b->nonce);
+		ring(sd_peek(&b->nonce));
 	}
 }
 

@@ -120,7 +120,7 @@ static ssize_t ring_try(struct sd_conn *c, int fd, const struct iovec *iov, int 
 			return 0;
 		if (r > 0) {
 			if (c->burst)
-				d->rx.cpu = sched_getcpu() + 1;
+				sd_poke(&d->rx.cpu, sched_getcpu() + 1);
 			return r;
 		}
 		if (r == SD_RING_TCP)

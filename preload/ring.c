@@ -1,15 +1,13 @@
 #include "ring.h"
 
-#include <string.h>
-
 #include "ring_fast.h"
 
 static void open_segment(struct sd_tx *tx, uint32_t class)
 {
 	struct sd_direction *d = tx->d;
 	uint32_t gen = tx->gen + 1;
-	d->seg.base[gen % SD_SEG_DESCS] = tx->tail;
-	d->seg.class[gen % SD_SEG_DESCS] = class;
+	sd_poke(&d->seg.base[gen % SD_SEG_DESCS], tx->tail);
+	sd_poke(&d->seg.class[gen % SD_SEG_DESCS], class);
 	sd_store(&d->tx.gen, gen);
 	tx->gen = gen;
 	tx->base = tx->tail;
@@ -52,9 +50,9 @@ static void copy_iov(unsigned char *ring, uint32_t cap, uint64_t off, const stru
 		while (left > 0) {
 			size_t at = off & (cap - 1), k = cap - at < left ? cap - at : left;
 			if (into_ring)
-				memcpy(ring + at, b, k);
+				sd_copy_bulk(ring + at, b, k);
 			else
-				memcpy(b, ring + at, k);
+				sd_copy_bulk(b, ring + at, k);
 			off += k;
 			b += k;
 			left -= k;

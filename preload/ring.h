@@ -10,6 +10,7 @@
 #include <sys/uio.h>
 
 #include "abi.h"
+#include "sys.h"
 
 /* The send side as one process sees it. */
 struct sd_tx {
@@ -76,18 +77,17 @@ int sd_rx_sender_wants(struct sd_rx *rx);
 
 static inline uint32_t sd_tx_gen(struct sd_direction *d)
 {
-	return __atomic_load_n(&d->tx.gen, __ATOMIC_ACQUIRE);
+	return sd_load(&d->tx.gen);
 }
 /* sd_rx_new: 1 if the receiver has something to look at; one look at the sender's line. */
 static inline int sd_rx_new(struct sd_direction *d)
 {
-	return __atomic_load_n(&d->tx.tail, __ATOMIC_ACQUIRE) != __atomic_load_n(&d->rx.head, __ATOMIC_RELAXED) ||
-	       __atomic_load_n(&d->tx.gen, __ATOMIC_RELAXED) != __atomic_load_n(&d->rx.rgen, __ATOMIC_RELAXED);
+	return sd_load(&d->tx.tail) != sd_peek(&d->rx.head) || sd_peek(&d->tx.gen) != sd_peek(&d->rx.rgen);
 }
 /* sd_class_of: class of segment gen, checked: below SD_CLASSES, or SD_CLASS_TCP. */
 static inline uint32_t sd_class_of(struct sd_direction *d, uint32_t gen)
 {
-	uint32_t c = __atomic_load_n(&d->seg.class[gen % SD_SEG_DESCS], __ATOMIC_RELAXED);
+	uint32_t c = sd_peek(&d->seg.class[gen % SD_SEG_DESCS]);
 	return c < SD_CLASSES ? c : SD_CLASS_TCP;
 }
 

@@ -2,8 +2,6 @@
 #ifndef SD_RING_FAST_H
 #define SD_RING_FAST_H
 
-#include <string.h>
-
 #include "ring.h"
 #include "sys.h"
 
@@ -25,20 +23,6 @@ static inline void sd_tx_publish(struct sd_tx *tx, int exchange)
 		sd_xchg(&tx->d->tx.tail, tx->tail);
 	else
 		sd_store(&tx->d->tx.tail, tx->tail);
-}
-
-/* memcpy without a call for what small messages are. */
-static inline void sd_copy(void *to, const void *from, size_t n)
-{
-	if (n - 8 <= 8) {
-		uint64_t a, b;
-		__builtin_memcpy(&a, from, 8);
-		__builtin_memcpy(&b, (const char *)from + n - 8, 8);
-		__builtin_memcpy(to, &a, 8);
-		__builtin_memcpy((char *)to + n - 8, &b, 8);
-	} else {
-		memcpy(to, from, n);
-	}
 }
 
 /* 1 if the n bytes are in the ring and published. */

@@ -118,7 +118,9 @@ struct sd_conn {
 	struct sd_conn *wait_next; /* offered connections */
 };
 
+#ifndef SD_FD_MAX
 #define SD_FD_MAX (1 << 20)
+#endif
 extern struct sd_ent *sd_table[SD_FD_MAX];
 static inline struct sd_ent *sd_ent_of(int fd)
 {

@@ -78,7 +78,7 @@ static ssize_t ring_try(struct sd_conn *c, const struct iovec *iov, int n, size_
 		return -(ssize_t)e;
 	sd_tx_shrink(&c->tx);
 	if (c->burst == 0)
-		d->tx.cpu = sched_getcpu() + 1;
+		sd_poke(&d->tx.cpu, sched_getcpu() + 1);
 	size_t done = 0;
 	while (done < want) {
 		r = sd_tx_put(&c->tx, iov, n, skip + done, want - done, c->burst == 0);
@@ -156,7 +156,7 @@ int sd_send_fast(struct sd_conn *c, int fd, const void *b, size_t n)
 	if (sd_peek(&d->tx_lock.mode) || sd_peek(&c->slot->hdr.err[c->end]) || c->tx.class == SD_CLASS_SPILL)
 		return 0;
 	if (c->burst == 0)
-		d->tx.cpu = sched_getcpu() + 1;
+		sd_poke(&d->tx.cpu, sched_getcpu() + 1);
 	if (!sd_tx_put_fast(&c->tx, b, n, c->burst == 0))
 		return 0;
 	published(c, fd);

@@ -8,18 +8,40 @@
 
 #include <errno.h>
 #include <stdint.h>
+#include <string.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
+#ifdef SD_SIM
+#include "simsys.h"
+#else
+
 #define sd_load(p) __atomic_load_n((p), __ATOMIC_ACQUIRE)
 #define sd_peek(p) __atomic_load_n((p), __ATOMIC_RELAXED)
 #define sd_store(p, v) __atomic_store_n((p), (v), __ATOMIC_RELEASE)
+#define sd_poke(p, v) (*(p) = (v)) /* before an sd_store that publishes it, or a hint */
 #define sd_xchg(p, v) __atomic_exchange_n((p), (v), __ATOMIC_SEQ_CST)
 #define sd_add(p, v) __atomic_add_fetch((p), (v), __ATOMIC_SEQ_CST)
 #define sd_or(p, v) __atomic_fetch_or((p), (v), __ATOMIC_SEQ_CST)
 #define sd_cas(p, old, new) \
 	__sync_bool_compare_and_swap((p), (old), (new))
+
+/* Payload, between the program's memory and the ring. sd_copy: without a call for what small messages
+ * are. */
+#define sd_copy_bulk(to, from, n) memcpy((to), (from), (n))
+static inline void sd_copy(void *to, const void *from, size_t n)
+{
+	if (n - 8 <= 8) {
+		uint64_t a, b;
+		__builtin_memcpy(&a, from, 8);
+		__builtin_memcpy(&b, (const char *)from + n - 8, 8);
+		__builtin_memcpy(to, &a, 8);
+		__builtin_memcpy((char *)to + n - 8, &b, 8);
+	} else {
+		memcpy(to, from, n);
+	}
+}
 
 static inline void sd_pause(void) { __builtin_ia32_pause(); }
 static inline uint64_t sd_tsc(void) { return __builtin_ia32_rdtsc(); }
@@ -35,6 +57,15 @@ static inline long sd_sys6(long n, long a, long b, long c, long d, long e, long 
 			 : "rcx", "r11", "memory");
 	return r;
 }
+static inline int64_t sd_now_ns(void)
+{
+	struct timespec t;
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return t.tv_sec * 1000000000ll + t.tv_nsec;
+}
+
+#endif /* SD_SIM */
+
 #define SD_SYS_PICK(a, b, c, d, e, f, g, name, ...) name
 #define sd_sys(...)                                                                            \
 	SD_SYS_PICK(__VA_ARGS__, SD_S6, SD_S5, SD_S4, SD_S3, SD_S2, SD_S1, SD_S0)(__VA_ARGS__)
@@ -47,12 +78,5 @@ static inline long sd_sys6(long n, long a, long b, long c, long d, long e, long 
 	sd_sys6(n, (long)(a), (long)(b), (long)(c), (long)(d), (long)(e), 0)
 #define SD_S6(n, a, b, c, d, e, f) \
 	sd_sys6(n, (long)(a), (long)(b), (long)(c), (long)(d), (long)(e), (long)(f))
-
-static inline int64_t sd_now_ns(void)
-{
-	struct timespec t;
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return t.tv_sec * 1000000000ll + t.tv_nsec;
-}
 
 #endif
