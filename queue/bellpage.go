@@ -74,7 +74,7 @@ func (w *WatchLine) Disarm(entry uint32) {
 
 // Notify marks every member that watches and rings the bells of those asleep. page is the
 // watcher's. It returns how many it rang. Call it after publishing.
-func (w *WatchLine) Notify(page *Page, r *Ringer) (rung int) {
+func (w *WatchLine) Notify(page *Page, r interface{ Ring(nonce uint64) }) (rung int) {
 	for i := range w.Entry {
 		e := shm.Load32(&w.Entry[i])
 		if e == 0 {

@@ -1,7 +1,6 @@
 package queue
 
 import (
-	"runtime"
 	"time"
 
 	"github.com/socksdirect/libsd/internal/shm"
@@ -9,7 +8,6 @@ import (
 
 const (
 	lockSleeper   = 1 << 31                // LockLine.Word: somebody sleeps on it
-	lockSpins     = 50                     // looks before sleeping; a hand-over takes 0.4 µs
 	lockSleepMax  = 100 * time.Millisecond // then the owner's life is looked at
 	lockOwnerMask = lockSleeper - 1
 )
@@ -30,7 +28,7 @@ func (l *LockLine) Lock(pid uint32, alive func(pid uint32) bool) (broken bool) {
 			}
 		case i < lockSpins:
 			shm.Pause(4)
-			runtime.Gosched()
+			shm.Yield()
 		case !alive(owner):
 			if shm.CAS32(&l.Word, word, pid|lockSleeper) {
 				return true

@@ -1,5 +1,7 @@
 package queue
 
+import "github.com/socksdirect/libsd/internal/shm"
+
 // Rings is the ring memory of one direction, indexed by class: Rings[c] has Capacity(c) bytes.
 type Rings [Classes][]byte
 
@@ -39,12 +41,12 @@ func distance(from, to uint64) int64 { return int64(to - from) }
 
 // copyIn puts p into ring at offset; the caller has checked that it fits the free space.
 func copyIn(ring []byte, offset uint64, p []byte) {
-	n := copy(ring[offset:], p)
-	copy(ring, p[n:])
+	n := shm.CopyIn(ring[offset:], p)
+	shm.CopyIn(ring, p[n:])
 }
 
 // copyOut fills p from ring at offset.
 func copyOut(p, ring []byte, offset uint64) {
-	n := copy(p, ring[offset:])
-	copy(p[n:], ring)
+	n := shm.CopyOut(p, ring[offset:])
+	shm.CopyOut(p[n:], ring)
 }

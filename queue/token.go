@@ -1,11 +1,6 @@
 package queue
 
-import (
-	"runtime"
-	"sync"
-
-	"github.com/socksdirect/libsd/internal/shm"
-)
+import "github.com/socksdirect/libsd/internal/shm"
 
 // Token is the TOKEN mode of one side of a direction: threads of one process share it, the holder
 // pays two plain stores for an operation, and a taker pays a membarrier.
@@ -20,8 +15,8 @@ import (
 // unlocks: an exhaustive exploration under total store order finds a violation if any of these is
 // left out, or the barrier.
 type Token struct {
-	word  uint32     // number of the holding Thread; 0 = nobody
-	taker sync.Mutex // held from the exchange until the new holder is busy
+	word  uint32    // number of the holding Thread; 0 = nobody
+	taker shm.Mutex // held from the exchange until the new holder is busy
 }
 
 // Thread is one user of tokens; one goroutine at a time uses it. A Thread serves any number of
@@ -36,7 +31,7 @@ type Thread struct {
 
 // Threads is the set of threads which share tokens.
 type Threads struct {
-	mu      sync.Mutex
+	mu      shm.Mutex
 	list    []*Thread // by number − 1
 	barrier func() error
 }
@@ -91,7 +86,7 @@ func (t *Thread) take(k *Token, op func(moved bool)) error {
 		holder := t.all.get(old)
 		for shm.Load32(&holder.busy) != 0 {
 			shm.Pause(8)
-			runtime.Gosched()
+			shm.Yield()
 		}
 	}
 	shm.StoreRelease32(&t.busy, 1)

@@ -1,3 +1,5 @@
+//go:build !sim
+
 #include "textflag.h"
 
 // func Pause(n uint32)

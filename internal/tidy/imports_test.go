@@ -27,6 +27,8 @@ var mayImport = map[string][]string{
 	"monitor":             {"internal/shm", "internal/sockdiag", "queue", "monitor/wire"},
 	"socket":              {"internal/shm", "internal/sockdiag", "queue", "monitor/wire"},
 	"cmd/sdirect":         {"internal/shm", "internal/sockdiag", "internal/cbuild", "queue", "monitor/wire", "monitor"},
+	"sim":                 {"internal/shm"},
+	"sim/scene":           {"sim", "internal/shm", "queue", "monitor", "monitor/wire", "socket"},
 	"tests":               {"socket", "monitor/wire", "tests/harness"},
 	"tests/apps":          {"tests/harness"},
 	"tests/gotraffic":     {"socket"},

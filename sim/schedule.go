@@ -1,0 +1,218 @@
+package sim
+
+import (
+	"fmt"
+	"math"
+)
+
+// option is one thing that can happen next.
+type option struct {
+	kind optionKind
+	t    *Thread
+	p    *Process
+}
+
+type optionKind uint8
+
+const (
+	run   optionKind = iota // t goes on
+	drain                   // the oldest store of t's buffer reaches memory
+	tick                    // the earliest deadline comes
+	kill                    // p is killed
+	cont                    // p is continued
+	intr                    // a signal ends t's system call
+)
+
+// pause is called by t between two of its steps: whatever may happen there, happens.
+func (w *World) pause(t *Thread) {
+	if w.steps >= w.Limit {
+		w.hang("livelock", fmt.Sprintf("not finished after %d steps:", w.steps))
+		t.suspend()
+	}
+	if next := w.schedule(t); next != t {
+		w.target = next
+		t.suspend()
+	}
+}
+
+// switchFrom is pause for a thread that cannot go on.
+func (w *World) switchFrom(t *Thread) { w.pause(t) }
+
+// schedule decides what happens until a thread runs, and which. cur is the one that ran; nil is
+// returned when the run is over.
+func (w *World) schedule(cur *Thread) *Thread {
+	for w.fail == nil {
+		if w.steps >= w.next {
+			w.next = w.Faults.strike(w)
+		}
+		if w.gather(cur); len(w.options) == 0 {
+			if !w.finished() {
+				w.hang("deadlock", "nothing can happen any more:")
+			}
+			return nil
+		}
+		if w.finished() {
+			return nil
+		}
+		i := 0
+		if len(w.options) > 1 {
+			if w.Explore {
+				if e, ok := w.chooser.(explorer); ok && !e.Visit(w.state()) {
+					w.stuck = true
+					return nil
+				}
+			}
+			i = w.Choose(len(w.options), "step")
+		}
+		switch o := w.options[i]; o.kind {
+		case run:
+			o.t.start()
+			w.quantum = 1
+			if w.stay > 1 {
+				w.quantum = 1 + w.Choose(w.stay, "quantum")
+			}
+			return o.t
+		case drain:
+			o.t.drainOne()
+			w.event(o.t, opDrain, nil, "", 0)
+		case tick:
+			w.advance()
+		case kill:
+			w.Faults.Kills--
+			w.Kill(o.p)
+		case cont:
+			w.resumeProcess(o.p)
+		case intr:
+			w.Faults.Signals--
+			w.event(o.t, opSignal, nil, "", 0)
+			o.t.state, o.t.woken = ready, false
+			o.t.futex = 0
+		}
+	}
+	return nil
+}
+
+// start makes a thread that was chosen the running one.
+func (t *Thread) start() {
+	if t.state == blocked || t.state == idle {
+		t.state = ready
+	}
+}
+
+func (t *Thread) canRun() bool {
+	if t.Proc.stopped {
+		return false
+	}
+	switch t.state {
+	case ready:
+		return true
+	case blocked:
+		return t.woken || t.deadline <= t.w.now || t.ready != nil && t.ready()
+	case idle:
+		return t.version != t.w.version
+	}
+	return false
+}
+
+// gather lists what can happen. What goes on without a switch comes first.
+func (w *World) gather(cur *Thread) {
+	o := w.options[:0]
+	if cur != nil && cur.canRun() {
+		o = append(o, option{kind: run, t: cur})
+	}
+	timed := false
+	for _, t := range w.threads {
+		if t != cur && t.canRun() {
+			o = append(o, option{kind: run, t: t})
+		}
+		timed = timed || t.state == blocked && t.deadline != never && t.deadline > w.now && !t.Proc.stopped
+	}
+	for _, t := range w.threads {
+		if t.first < len(t.buf) {
+			o = append(o, option{kind: drain, t: t})
+		}
+	}
+	if timed {
+		o = append(o, option{kind: tick})
+	}
+	if w.Explore {
+		o = w.Faults.options(w, o)
+	}
+	if len(o) == 0 {
+		for _, p := range w.procs {
+			if p.stopped {
+				o = append(o, option{kind: cont, p: p})
+			}
+		}
+	}
+	if len(o) == 0 {
+		for _, t := range w.threads { // a bounded spin ends by itself
+			if t.state == idle {
+				o = append(o, option{kind: run, t: t})
+			}
+		}
+	}
+	w.options = o
+}
+
+// advance moves the clock to the earliest deadline. Stores as old as drainBound have drained by then.
+func (w *World) advance() {
+	to := never
+	for _, t := range w.threads {
+		if t.state == blocked && t.deadline > w.now && !t.Proc.stopped {
+			to = min(to, t.deadline)
+		}
+	}
+	w.now = to
+	for _, t := range w.threads {
+		for t.first < len(t.buf) && t.buf[t.first].at+drainBound <= to {
+			t.drainOne()
+		}
+	}
+	w.event(nil, opTick, nil, "", uint64(to))
+	w.changed()
+}
+
+// state is a hash of everything that the future depends on.
+func (w *World) state() uint64 {
+	h := mix(w.memory, uint64(w.now))
+	for _, t := range w.threads {
+		h = mix(h, t.hist)
+		h = mix(h, uint64(t.state)<<1|b2u(t.woken))
+		if t.state == blocked {
+			h = mix(h, uint64(t.deadline))
+		}
+		if t.state == idle {
+			h = mix(h, b2u(t.version != w.version))
+		}
+		for i := t.first; i < len(t.buf); i++ {
+			s := &t.buf[i]
+			h = mix(h, w.word(s.p))
+			if s.data != nil {
+				h = mix(h, digest(s.data))
+			} else {
+				h = mix(h, s.v)
+			}
+			h = mix(h, uint64(w.now-s.at))
+		}
+		h = mix(h, 0xb0f)
+	}
+	for _, p := range w.procs {
+		h = mix(h, b2u(p.Killed)<<1|b2u(p.stopped))
+	}
+	for _, f := range w.kernel {
+		h = mix(h, f())
+	}
+	h = mix(h, uint64(w.Faults.Kills)<<8|uint64(w.Faults.Signals))
+	if e, ok := w.chooser.(*Explorer); ok && e.Preemptions < math.MaxInt && w.cur != nil {
+		h = mix(h, uint64(w.cur.ID))
+	}
+	return h
+}
+
+func b2u(b bool) uint64 {
+	if b {
+		return 1
+	}
+	return 0
+}
