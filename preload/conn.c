@@ -225,6 +225,7 @@ void sd_conn_hung_up(struct sd_conn *c, int fd, short events)
 	int64_t now = t.tv_sec * 1000000000ll + t.tv_nsec;
 	int first = (events & ~c->kev) != 0;
 	c->kev |= events & (POLLRDHUP | POLLHUP);
+	sd_conn_think(c);
 	if (og == 0 || sd_class_of(out, og) == SD_CLASS_TCP || (!first && now == c->asked_ns))
 		return;
 	c->asked_ns = now;

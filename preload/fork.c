@@ -19,6 +19,7 @@ static void before_fork(void)
 		if (st == SD_ST_ATTACHED) {
 			sd_store(&sd_in(c)->rx_lock.mode, 1);
 			sd_store(&sd_out(c)->tx_lock.mode, 1);
+			sd_conn_think(c);
 		} else if (st != SD_ST_KERNEL) {
 			sd_store(&c->state, SD_ST_KERNEL);
 			sd_count(SD_COUNT_FORKED);

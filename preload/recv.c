@@ -46,6 +46,7 @@ static ssize_t bad_peer(struct sd_conn *c, int fd, unsigned counter)
 	sd_count(counter);
 	sd_sys(SYS_setsockopt, fd, SOL_SOCKET, SO_LINGER, &l, sizeof l);
 	sd_store(&c->slot->hdr.err[c->end], ECONNRESET);
+	sd_conn_think(c);
 	return -ECONNRESET;
 }
 
@@ -65,8 +66,10 @@ static ssize_t anchor_says(struct sd_conn *c, int fd)
 	if (r > 0)
 		return bad_peer(c, fd, SD_COUNT_FOREIGN_WRITE);
 	if (sd_rx_unread(&c->rx) != 0) { /* published before FIN or RST, seen after it */
-		if (r < 0)
+		if (r < 0) {
 			sd_store(&c->slot->hdr.err[c->end], -r);
+			sd_conn_think(c);
+		}
 		return 1;
 	}
 	sd_conn_hung_up(c, fd, r < 0 ? POLLHUP : POLLRDHUP);
@@ -76,8 +79,8 @@ static ssize_t anchor_says(struct sd_conn *c, int fd)
 }
 
 /* A fresh look is due when what is known does not satisfy the call. Each look takes the line from the
- * sender, so a receiver that only receives, a little each time, looks less often: it waits (24 pauses,
- * about 0.5 us) for more to come, and stops doing so for a while when nothing did. */
+ * sender, so a receiver that only receives, a little each time, looks less often: it waits (48 pauses,
+ * about 1 us) for more to come, and stops doing so for a while when nothing did. */
 static void look(struct sd_conn *c, size_t want)
 {
 	struct sd_rx *rx = &c->rx;
@@ -88,7 +91,7 @@ static void look(struct sd_conn *c, size_t want)
 	ssize_t now = sd_rx_avail(rx);
 	if (now <= had || now >= 1024 || c->oneway < SD_ONEWAY || c->patience-- > 0)
 		return;
-	for (int i = 0; i < 24; i++)
+	for (int i = 0; i < 48; i++)
 		sd_pause();
 	sd_rx_look(rx);
 	c->patience = sd_rx_avail(rx) == now ? 256 : 0;
@@ -149,12 +152,17 @@ static void received(struct sd_conn *c)
 		sd_watch_fire(&d->tx_watch, c->peer->bells);
 }
 
-/* The common case: one thread, one process, all that is wanted known to be there. */
+/* sd_recv_now where it has to think. */
 int sd_recv_fast(struct sd_conn *c, void *b, size_t n)
 {
-	if (!sd_attached(c) || n == 0 || sd_multi() || sd_peek(&sd_in(c)->rx_lock.mode) ||
-	    !sd_rx_get_fast(&c->rx, b, n))
+	if (!sd_attached(c) || n == 0 || sd_multi() || sd_peek(&sd_in(c)->rx_lock.mode))
 		return 0;
+	if (n > c->rx.ready) {
+		sd_rx_aim(&c->rx);
+		if (n > c->rx.ready)
+			return 0;
+	}
+	sd_rx_take(&c->rx, b, n);
 	received(c);
 	return 1;
 }

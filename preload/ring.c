@@ -12,6 +12,7 @@ static void open_segment(struct sd_tx *tx, uint32_t class)
 	tx->gen = gen;
 	tx->base = tx->tail;
 	tx->class = class;
+	tx->room = 0;
 }
 
 void sd_tx_load(struct sd_tx *tx)
@@ -21,6 +22,7 @@ void sd_tx_load(struct sd_tx *tx)
 	tx->gen = sd_peek(&d->tx.gen);
 	tx->base = sd_base_of(d, tx->gen);
 	tx->class = sd_class_of(d, tx->gen);
+	tx->room = 0;
 }
 
 void sd_tx_open(struct sd_tx *tx, uint64_t n)
@@ -65,6 +67,7 @@ ssize_t sd_tx_put(struct sd_tx *tx, const struct iovec *iov, int iovcnt, size_t 
 	struct sd_direction *d = tx->d;
 	size_t done = 0;
 	(void)iovcnt;
+	tx->room = 0;
 	if (tx->class == SD_CLASS_TCP)
 		return SD_RING_TCP;
 	uint32_t cap = sd_class_cap[tx->class];
@@ -190,6 +193,7 @@ ssize_t sd_rx_get(struct sd_rx *rx, const struct iovec *iov, int iovcnt, size_t 
 	ssize_t avail = sd_rx_avail(rx);
 	size_t done = 0;
 	(void)iovcnt;
+	rx->ready = 0;
 	if (avail < 0 || rx->gen - rgen > SD_SEG_DESCS)
 		return SD_RING_BAD;
 	if ((size_t)avail < n)

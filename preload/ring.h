@@ -21,6 +21,10 @@ struct sd_tx {
 	 * receiver keeps taking away; sd_tx_load refreshes them where others may have written. */
 	uint64_t tail, base;
 	uint32_t gen, class;
+	/* What the next sends may do without any look: copy up to room bytes to at. 0 wherever a send must
+	 * think first: on TCP, shared, spilled, after a hang-up, with an error to report. */
+	uint32_t room;
+	unsigned char *at;
 };
 
 /* The receive side as one process sees it. */
@@ -29,6 +33,9 @@ struct sd_rx {
 	unsigned char *mem;
 	uint64_t tail; /* last Tail seen; may be old */
 	uint32_t gen;  /* the sender's Gen, seen after that Tail: all bytes below tail lie in segments <= gen */
+	/* The same for the next receives: up to ready bytes are at from. */
+	uint32_t ready;
+	const unsigned char *from;
 };
 
 enum {

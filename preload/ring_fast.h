@@ -25,36 +25,67 @@ static inline void sd_tx_publish(struct sd_tx *tx, int exchange)
 		sd_store(&tx->d->tx.tail, tx->tail);
 }
 
-/* 1 if the n bytes are in the ring and published. */
-static inline int sd_tx_put_fast(struct sd_tx *tx, const void *b, size_t n, int exchange)
+/* After a send by the only user of this side: what the next ones may do without thinking. A quarter of
+ * the ring at most, so that known space is looked at before it runs out. */
+static inline void sd_tx_aim(struct sd_tx *tx)
 {
-	if (tx->class >= SD_CLASSES || tx->gen == 0)
-		return 0;
+	tx->room = 0;
+	if (tx->class >= SD_CLASS_SPILL || tx->gen == 0)
+		return;
 	uint32_t cap = sd_class_cap[tx->class];
 	uint64_t used = sd_tx_occupied(tx), at = (tx->tail - tx->base) & (cap - 1);
-	if (n > cap / 4 || used > cap || cap - used < n || cap - at < n)
-		return 0;
-	sd_copy(tx->mem + sd_class_off[tx->class] + at, b, n);
-	tx->tail += n;
-	sd_tx_publish(tx, exchange);
-	return 1;
+	if (used > cap)
+		return;
+	uint64_t room = cap - used < cap - at ? cap - used : cap - at;
+	tx->room = room < cap / 4 ? room : cap / 4;
+	tx->at = tx->mem + sd_class_off[tx->class] + at;
 }
 
-/* 1 if n bytes that were known to be there, in one segment, are copied out and consumed. */
-static inline int sd_rx_get_fast(struct sd_rx *rx, void *b, size_t n)
+/* The n <= room bytes at tx->at are the stream's next. */
+static inline void sd_tx_advance(struct sd_tx *tx, size_t n, int exchange)
+{
+	tx->at += n;
+	tx->room -= n;
+	tx->tail += n;
+	sd_tx_publish(tx, exchange);
+}
+
+/* With 0 < n <= room: into the ring and published. */
+static inline void sd_tx_append(struct sd_tx *tx, const void *b, size_t n, int exchange)
+{
+	sd_copy(tx->at, b, n);
+	sd_tx_advance(tx, n, exchange);
+}
+
+/* After a receive by the only user of this side: what is known to be there, in one piece. */
+static inline void sd_rx_aim(struct sd_rx *rx)
 {
 	struct sd_direction *d = rx->d;
 	uint64_t head = sd_peek(&d->rx.head);
 	uint32_t rgen = sd_peek(&d->rx.rgen), class = sd_class_of(d, rgen);
 	int64_t avail = (int64_t)(rx->tail - head);
-	if (rgen != rx->gen || class >= SD_CLASSES || avail > SD_DIR_STRIDE || avail < (int64_t)n)
-		return 0;
-	uint64_t at = (head - sd_base_of(d, rgen)) & (sd_class_cap[class] - 1);
-	if (n > sd_class_cap[class] / 4 || sd_class_cap[class] - at < n)
-		return 0;
-	sd_copy(b, rx->mem + sd_class_off[class] + at, n);
-	sd_store(&d->rx.head, head + n);
-	return 1;
+	rx->ready = 0;
+	if (rgen == 0 || rgen != rx->gen || class >= SD_CLASSES || avail < 0 || avail > SD_DIR_STRIDE)
+		return;
+	uint32_t cap = sd_class_cap[class];
+	uint64_t at = (head - sd_base_of(d, rgen)) & (cap - 1);
+	rx->ready = avail < (int64_t)(cap - at) ? (uint32_t)avail : cap - at;
+	rx->from = rx->mem + sd_class_off[class] + at;
+}
+
+/* The n <= ready bytes at rx->from are consumed. */
+static inline void sd_rx_advance(struct sd_rx *rx, size_t n)
+{
+	rx->from += n;
+	rx->ready -= n;
+	sd_store(&rx->d->rx.head, sd_peek(&rx->d->rx.head) + n);
+}
+
+/* With 0 < n <= ready: copied out and consumed. */
+static inline void sd_rx_take(struct sd_rx *rx, void *b, size_t n)
+{
+	sd_copy(b, rx->from, n);
+	sd_rx_advance(rx, n);
 }
 
 #endif

@@ -55,7 +55,9 @@ void sd_watch_disarm(struct sd_watch_line *l, int bell, unsigned member);
 void sd_watch_fire(struct sd_watch_line *l, unsigned char *page);
 static inline int sd_watched(struct sd_watch_line *l)
 {
-	return sd_peek(&l->entry[0]) | sd_peek(&l->entry[1]) | sd_peek(&l->entry[2]) | sd_peek(&l->entry[3]);
+	uint64_t *pair = (uint64_t *)l->entry;
+	_Static_assert(sizeof l->entry == 2 * sizeof *pair, "all entries");
+	return (sd_peek(&pair[0]) | sd_peek(&pair[1])) != 0;
 }
 
 /* ---- descriptor table and connections (table.c, conn.c) ---- */
@@ -194,8 +196,11 @@ int sd_eintr(void); /* 1: EINTR must be reported (signal(7)), 0: restart */
 
 /* ---- data (recv.c, send.c) ---- */
 /* The common cases, tried first: 1 if all n bytes were taken, or given, at once. */
-int sd_send_fast(struct sd_conn *c, int fd, const void *b, size_t n);
+int sd_send_fast(struct sd_conn *c, int fd, const void *b, size_t n); /* 1: all n bytes are sent */
 int sd_recv_fast(struct sd_conn *c, void *b, size_t n);
+size_t sd_send_fire(struct sd_conn *c, size_t n); /* rings whoever waits for the n bytes just published */
+/* sd_conn_think: something happened that the next send and receive must not overlook. */
+static inline void sd_conn_think(struct sd_conn *c) { c->tx.room = c->rx.ready = 0; }
 ssize_t sd_recv(struct sd_conn *c, int fd, const struct iovec *iov, int n, int flags, struct msghdr *mh);
 ssize_t sd_send(struct sd_conn *c, int fd, const struct iovec *iov, int n, int flags, const struct msghdr *mh);
 size_t sd_iov_len(const struct iovec *iov, int n);

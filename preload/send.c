@@ -101,7 +101,7 @@ static ssize_t ring_try(struct sd_conn *c, const struct iovec *iov, int n, size_
 }
 
 /* Off the critical path: the bytes are on their way. */
-static inline void published(struct sd_conn *c, int fd)
+static void published(struct sd_conn *c, int fd)
 {
 	struct sd_direction *d = sd_out(c);
 	c->oneway = 0;
@@ -147,20 +147,31 @@ static int on_ring(struct sd_conn *c, int fd)
 	return sd_class_of(d, gen) != SD_CLASS_TCP;
 }
 
-/* The common case: one thread, one process, a healthy peer, room that is known. */
+/* sd_send_now where it has to think: the first send after a receive, each eighth one, no room known. */
 int sd_send_fast(struct sd_conn *c, int fd, const void *b, size_t n)
 {
 	if (!sd_attached(c) || n == 0 || (c->kev & POLLRDHUP) || c->reset || sd_multi())
 		return 0;
 	struct sd_direction *d = sd_out(c);
-	if (sd_peek(&d->tx_lock.mode) || sd_peek(&c->slot->hdr.err[c->end]) || c->tx.class == SD_CLASS_SPILL)
+	if (sd_peek(&d->tx_lock.mode) || sd_peek(&c->slot->hdr.err[c->end]))
 		return 0;
+	if (n > c->tx.room) {
+		sd_tx_aim(&c->tx);
+		if (n > c->tx.room)
+			return 0;
+	}
 	if (c->burst == 0)
 		sd_poke(&d->tx.cpu, sched_getcpu() + 1);
-	if (!sd_tx_put_fast(&c->tx, b, n, c->burst == 0))
-		return 0;
+	sd_tx_append(&c->tx, b, n, c->burst == 0);
 	published(c, fd);
 	return 1;
+}
+
+/* Somebody watches what sd_send_now published. */
+size_t sd_send_fire(struct sd_conn *c, size_t n)
+{
+	sd_watch_fire(&sd_out(c)->rx_watch, c->peer->bells);
+	return n;
 }
 
 ssize_t sd_send(struct sd_conn *c, int fd, const struct iovec *iov, int n, int flags, const struct msghdr *mh)

@@ -27,20 +27,39 @@
 #define sd_cas(p, old, new) \
 	__sync_bool_compare_and_swap((p), (old), (new))
 
-/* Payload, between the program's memory and the ring. sd_copy: without a call for what small messages
- * are. */
+/* Payload, between the program's memory and the ring. sd_copy_small: without a call, for
+ * 0 < n <= SD_SMALL: two moves of one size that overlap. */
 #define sd_copy_bulk(to, from, n) memcpy((to), (from), (n))
+enum { SD_SMALL = 32 };
+static inline void sd_copy_small(void *to, const void *from, size_t n)
+{
+#define SD_TWO(type)                                                               \
+	do {                                                                       \
+		type a, b;                                                         \
+		__builtin_memcpy(&a, from, sizeof a);                              \
+		__builtin_memcpy(&b, (const char *)from + n - sizeof b, sizeof b); \
+		__builtin_memcpy(to, &a, sizeof a);                                \
+		__builtin_memcpy((char *)to + n - sizeof b, &b, sizeof b);         \
+	} while (0)
+	if (n >= 16)
+		SD_TWO(unsigned __int128);
+	else if (n >= 8)
+		SD_TWO(uint64_t);
+	else if (n >= 4)
+		SD_TWO(uint32_t);
+	else if (n >= 2)
+		SD_TWO(uint16_t);
+	else
+		*(char *)to = *(const char *)from;
+#undef SD_TWO
+}
+
 static inline void sd_copy(void *to, const void *from, size_t n)
 {
-	if (n - 8 <= 8) {
-		uint64_t a, b;
-		__builtin_memcpy(&a, from, 8);
-		__builtin_memcpy(&b, (const char *)from + n - 8, 8);
-		__builtin_memcpy(to, &a, 8);
-		__builtin_memcpy((char *)to + n - 8, &b, 8);
-	} else {
+	if (n <= SD_SMALL)
+		sd_copy_small(to, from, n);
+	else
 		memcpy(to, from, n);
-	}
 }
 
 static inline void sd_pause(void) { __builtin_ia32_pause(); }
