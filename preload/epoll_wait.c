@@ -160,18 +160,23 @@ static int translate(struct sd_set *s, const struct epoll_event *k, int n, struc
 static long kernel_wait(struct sd_set *s, struct epoll_event *ev, int max, int64_t ns, const void *mask)
 {
 	struct timespec t = {ns / 1000000000, ns % 1000000000};
-	long r = sd_sys(SYS_epoll_pwait2, s->fd, ev, max, ns == INT64_MAX ? NULL : &t, mask, 8);
+	long r = sd_sleep(SYS_epoll_pwait2, s->fd, (long)ev, max, ns == INT64_MAX ? 0 : (long)&t, (long)mask, 8);
 	if (r != -ENOSYS)
 		return r;
 	int ms = ns == INT64_MAX ? -1 : ns / 1000000 < 1 << 30 ? (int)((ns + 999999) / 1000000) : 1 << 30;
-	return sd_sys(SYS_epoll_pwait, s->fd, ev, max, ms, mask, 8);
+	return sd_sleep(SYS_epoll_pwait, s->fd, (long)ev, max, ms, (long)mask, 8);
+}
+
+static long kernel_look(struct sd_set *s, struct epoll_event *ev, int max)
+{
+	return sd_sys(SYS_epoll_pwait, s->fd, ev, max, 0, NULL, 8);
 }
 
 /* For a nested set whose members are all ours: takes what the kernel set holds, losing nothing. */
 void sd_set_take_kernel(struct sd_set *s)
 {
 	struct epoll_event ev[16];
-	long r = kernel_wait(s, ev, 16, 0, NULL);
+	long r = kernel_look(s, ev, 16);
 	if (r > 0)
 		translate(s, ev, r, ev);
 }
@@ -234,7 +239,7 @@ static int park(struct sd_set *s, struct epoll_event *ev, int max, int64_t deadl
 		if (s->ours)
 			sd_count(SD_COUNT_PARK);
 	}
-	long r = kernel_wait(s, ev, max, ns, mask);
+	long r = wake ? kernel_look(s, ev, max) : kernel_wait(s, ev, max, ns, mask);
 	if (b)
 		sd_add(&b->parked, -1);
 	sd_add(&s->waker.waiting, -1);
@@ -256,7 +261,7 @@ static int wait_for_events(struct sd_set *s, struct epoll_event *ev, int max, in
 		int n = first ? 0 : collect(s, ev, max);
 		sd_mutex_unlock(&s->mutex);
 		if (n < max && (deadline == 0 || (kernel && (n > 0 || first)))) {
-			long r = kernel_wait(s, ev + n, max - n, 0, NULL);
+			long r = kernel_look(s, ev + n, max - n);
 			sd_mutex_lock(&s->mutex);
 			if (r > 0)
 				n += translate(s, ev + n, r, ev + n);
@@ -267,7 +272,13 @@ static int wait_for_events(struct sd_set *s, struct epoll_event *ev, int max, in
 			n += collect(s, ev + n, max - n);
 			sd_mutex_unlock(&s->mutex);
 		}
-		if (n > 0 || deadline == 0)
+		if (n == 0 && deadline == 0 && mask) { /* it lets a pending signal through */
+			long r = kernel_wait(s, ev, max, 0, mask);
+			sd_mutex_lock(&s->mutex);
+			n = r > 0 ? translate(s, ev, r, ev) : (int)r;
+			sd_mutex_unlock(&s->mutex);
+		}
+		if (n != 0 || deadline == 0)
 			return n;
 		if (s->bell && s->ours)
 			spin(s, deadline);
@@ -287,6 +298,7 @@ int sd_set_wait(struct sd_set *s, struct epoll_event *ev, int max, int64_t deadl
 {
 	if (max <= 0)
 		return -EINVAL;
+	sd_handled = SD_NOTHING;
 	sd_add(&s->users, 1);
 	sd_mon_mail();
 	int r = wait_for_events(s, ev, max, deadline, mask);

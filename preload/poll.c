@@ -90,10 +90,16 @@ static int merge(struct pollfd *fds, const struct pollfd *k, nfds_t n)
 	return ready;
 }
 
+static long kernel_look(struct pollfd *k, nfds_t n)
+{
+	struct timespec zero = {0, 0};
+	return sd_sys(SYS_ppoll, k, n, &zero, NULL, 8);
+}
+
 static long kernel_poll(struct pollfd *k, nfds_t n, int64_t ns, const void *mask)
 {
 	struct timespec t = {ns / 1000000000, ns % 1000000000};
-	return sd_sys(SYS_ppoll, k, n, ns == INT64_MAX ? NULL : &t, mask, 8);
+	return sd_sleep(SYS_ppoll, (long)k, n, ns == INT64_MAX ? 0 : (long)&t, (long)mask, 8, 0);
 }
 
 static int spin(struct pollfd *fds, nfds_t n)
@@ -178,7 +184,7 @@ static int park(struct pollfd *fds, struct pollfd *k, nfds_t n, int64_t deadline
 		k[n] = (struct pollfd){w ? w->fd : -1, POLLIN, 0};
 		sd_count(SD_COUNT_PARK);
 		long r = kernel_poll(k, n + 1, until == INT64_MAX ? INT64_MAX : until > now ? until - now : 0, mask);
-		if (r < 0) {
+		if (r < 0) { /* EINTR too, whatever SA_RESTART says */
 			result = r;
 			break;
 		}
@@ -203,6 +209,7 @@ int sd_poll(struct pollfd *fds, nfds_t n, int64_t deadline, const void *mask)
 {
 	struct pollfd few[64], *k = few;
 	int kernel, r;
+	sd_handled = SD_NOTHING;
 	sd_mon_mail();
 	for (nfds_t i = 0; i < n; i++)
 		if (sd_set_of(fds[i].fd))
@@ -214,10 +221,15 @@ int sd_poll(struct pollfd *fds, nfds_t n, int64_t deadline, const void *mask)
 		if (r > 0 && !kernel)
 			break;
 		ask(k, fds, n);
-		long z = kernel_poll(k, n, 0, NULL);
+		long z = kernel_look(k, n);
 		r = z < 0 && z != -EINTR ? z : merge(fds, k, n);
-		if (r != 0 || sd_now_ns() >= deadline)
+		if (r != 0)
 			break;
+		if (sd_now_ns() >= deadline) {
+			if (mask && kernel_poll(k, n, 0, mask) == -EINTR) /* it lets a pending signal through */
+				r = -EINTR;
+			break;
+		}
 		if ((r = spin(fds, n)) != 0 && !kernel)
 			break;
 		r = park(fds, k, n, deadline, mask);

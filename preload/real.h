@@ -64,7 +64,16 @@
 	X(int, epoll_ctl, (int, int, int, struct epoll_event *))                                       \
 	X(int, epoll_wait, (int, struct epoll_event *, int, int))                                      \
 	X(int, epoll_pwait, (int, struct epoll_event *, int, int, const sigset_t *))                   \
-	X(int, epoll_pwait2, (int, struct epoll_event *, int, const struct timespec *, const sigset_t *))
+	X(int, epoll_pwait2, (int, struct epoll_event *, int, const struct timespec *, const sigset_t *)) \
+	X(int, sigaction, (int, const struct sigaction *, struct sigaction *))                         \
+	X(int, __sigaction, (int, const struct sigaction *, struct sigaction *))                       \
+	X(sighandler_t, signal, (int, sighandler_t))                                                   \
+	X(sighandler_t, bsd_signal, (int, sighandler_t))                                               \
+	X(sighandler_t, ssignal, (int, sighandler_t))                                                  \
+	X(sighandler_t, sysv_signal, (int, sighandler_t))                                              \
+	X(sighandler_t, __sysv_signal, (int, sighandler_t))                                            \
+	X(sighandler_t, sigset, (int, sighandler_t))                                                   \
+	X(int, siginterrupt, (int, int))
 
 struct sd_real {
 #define SD_REAL_MEMBER(ret, name, args) ret(*name) args;

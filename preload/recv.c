@@ -179,6 +179,7 @@ ssize_t sd_recv(struct sd_conn *c, int fd, const struct iovec *iov, int n, int f
 	/* An empty ring means: spin, then sleep, and only then ask the anchor, which the sleep watches too.
 	 * A call that may not block asks at once. */
 	int ask = flags & MSG_DONTWAIT;
+	sd_handled = SD_NOTHING;
 	for (;;) {
 		if (!sd_attached(c)) {
 			r = kernel_recv(fd, iov, n, done, want - done, flags & ~MSG_WAITALL);
@@ -221,7 +222,7 @@ ssize_t sd_recv(struct sd_conn *c, int fd, const struct iovec *iov, int n, int f
 		}
 		if (deadline == 0)
 			deadline = sd_deadline(c, fd, SO_RCVTIMEO);
-		if ((r = sd_park(c, fd, SD_WAIT_RX, deadline)) < 0)
+		if ((r = sd_park(c, fd, SD_WAIT_RX, deadline, done)) < 0)
 			break;
 		ask = 1;
 	}

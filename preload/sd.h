@@ -184,15 +184,24 @@ enum { SD_WAIT_RX = 1, SD_WAIT_TX = 2, SD_WAIT_ROOM = 3 };
 /* sd_spin gives a peer that is running a moment: 1 if the direction became ready. Never sleeps. */
 int sd_spin(struct sd_conn *c, int fd, int what);
 /* sd_park sleeps until the direction may have changed. deadline_ns: CLOCK_MONOTONIC, or INT64_MAX.
- * 0: look again; -EAGAIN: deadline; -EINTR: a handler without SA_RESTART ran. */
-int sd_park(struct sd_conn *c, int fd, int what, int64_t deadline_ns);
+ * 0: look again; -EAGAIN: deadline; -EINTR: a handler ran, one without SA_RESTART if the call, which
+ * has moved done bytes, can be restarted at all. */
+int sd_park(struct sd_conn *c, int fd, int what, int64_t deadline_ns, size_t done);
 /* sd_careful asks the sender for exact publications, since this side sleeps; sd_settled: it has done
  * so for long enough that a sleep needs no time limit. */
 void sd_careful(struct sd_conn *c);
 int sd_settled(struct sd_conn *c);
 void sd_careless(struct sd_conn *c);
 int sd_yield(void); /* 1: it was quick, another may pay; 0: do not yield now */
-int sd_eintr(void); /* 1: EINTR must be reported (signal(7)), 0: restart */
+
+/* ---- signals (signal.c) ---- */
+/* What handlers have run in this thread since a call that waits cleared it, at its start. Writers: the
+ * thread and the handlers that interrupt it. */
+enum { SD_NOTHING = 0, SD_RESTARTED = 1 /* with SA_RESTART only */, SD_INTERRUPTED = 2 /* one without */ };
+extern __thread uint32_t sd_handled;
+/* sd_interrupted, after -EINTR: 1 if the call must report it (signal(7)); 0: go on waiting. restarts:
+ * it is of those that SA_RESTART restarts. */
+int sd_interrupted(int restarts);
 
 /* ---- data (recv.c, send.c) ---- */
 /* The common cases, tried first: 1 if all n bytes were taken, or given, at once. */

@@ -182,6 +182,7 @@ ssize_t sd_send(struct sd_conn *c, int fd, const struct iovec *iov, int n, int f
 	ssize_t r;
 	if (want == 0 && sd_attached(c) && on_ring(c, fd))
 		return 0;
+	sd_handled = SD_NOTHING;
 	if (flags & MSG_OOB) {
 		if (sd_attached(c)) {
 			sd_conn_demote_tx(c);
@@ -210,7 +211,7 @@ ssize_t sd_send(struct sd_conn *c, int fd, const struct iovec *iov, int n, int f
 				return done;
 			if (blocking < 0)
 				blocking = !sd_nonblock(c, fd, flags);
-			if (!blocking)
+			if (!blocking || sd_peek(&sd_handled))
 				return done;
 			continue;
 		}
@@ -243,7 +244,7 @@ ssize_t sd_send(struct sd_conn *c, int fd, const struct iovec *iov, int n, int f
 		}
 		if (deadline == 0)
 			deadline = sd_deadline(c, fd, SO_SNDTIMEO);
-		if ((r = sd_park(c, fd, SD_WAIT_TX, deadline)) < 0)
+		if ((r = sd_park(c, fd, SD_WAIT_TX, deadline, done)) < 0)
 			break;
 		look_at_anchor(c, fd, !sd_tx_writable(&c->tx));
 	}

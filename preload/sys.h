@@ -76,6 +76,9 @@ static inline long sd_sys6(long n, long a, long b, long c, long d, long e, long 
 			 : "rcx", "r11", "memory");
 	return r;
 }
+/* sd_sleep is sd_sys6 for a call that sleeps: -EINTR at once if handlers have run (signal.c). */
+__attribute__((visibility("hidden"))) long sd_sleep(long n, long a, long b, long c, long d, long e, long f);
+
 static inline int64_t sd_now_ns(void)
 {
 	struct timespec t;

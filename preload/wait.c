@@ -1,6 +1,5 @@
 /* Spin, then yield, then park: each budgeted in time (docs/architecture.md, Bells). */
 #include <sched.h>
-#include <signal.h>
 #include <sys/time.h>
 
 #include "sd.h"
@@ -127,7 +126,7 @@ static void ignore(void *arg, unsigned member)
 }
 
 /* One sleep, in the kernel, on the bell and the anchor. */
-int sd_park(struct sd_conn *c, int fd, int what, int64_t deadline)
+int sd_park(struct sd_conn *c, int fd, int what, int64_t deadline, size_t done)
 {
 	struct sd_waker *w = sd_waker_of_thread();
 	int attached = sd_attached(c), armed = 0, result = 0;
@@ -173,8 +172,8 @@ int sd_park(struct sd_conn *c, int fd, int what, int64_t deadline)
 			until = now + 100 * SETTLE_NS;
 		struct timespec t = {(until - now) / 1000000000, (until - now) % 1000000000};
 		sd_count(SD_COUNT_PARK);
-		long r = sd_sys(SYS_ppoll, p, 2, until == INT64_MAX ? NULL : &t, NULL, 8);
-		if (r == -EINTR && (deadline != INT64_MAX || sd_eintr())) {
+		long r = sd_sleep(SYS_ppoll, (long)p, 2, until == INT64_MAX ? 0 : (long)&t, 0, 8, 0);
+		if (r == -EINTR && sd_interrupted(deadline == INT64_MAX && done == 0)) {
 			result = -EINTR;
 			break;
 		}
@@ -193,21 +192,4 @@ int sd_park(struct sd_conn *c, int fd, int what, int64_t deadline)
 			sd_watch_disarm(line, w->bell, 0);
 	}
 	return result;
-}
-
-/* Which handler ran is not known here. If every installed handler has SA_RESTART the call restarts,
- * as the kernel's would; otherwise EINTR is reported. */
-int sd_eintr(void)
-{
-	struct {
-		void (*handler)(int);
-		unsigned long flags;
-		void (*restorer)(void);
-		uint64_t mask;
-	} a;
-	for (int s = 1; s <= 64; s++)
-		if (sd_sys(SYS_rt_sigaction, s, NULL, &a, 8) == 0 && a.handler != SIG_DFL && a.handler != SIG_IGN &&
-		    !(a.flags & SA_RESTART))
-			return 1;
-	return 0;
 }

@@ -8,6 +8,7 @@ const (
 	kernel  path = "kernel"           // at the anchor, with bookkeeping
 	both    path = "ring and kernel"  // what either of them says
 	degrade path = "degrade, counted" // not supported there
+	none    path = "none"             // it is not about connections
 )
 
 // verdict tells what becomes of calls that behave alike.
@@ -39,4 +40,6 @@ var verdicts = []verdict{
 	{"poll ppoll __poll_chk __ppoll_chk select pselect", both, "any mixture of descriptors; a call with nothing of ours in it goes straight to the kernel"},
 	{"epoll_create epoll_create1 epoll_ctl", both, "level, edge, oneshot and nested sets; EPOLLEXCLUSIVE keeps a candidate on the kernel (`option`)"},
 	{"epoll_wait epoll_pwait epoll_pwait2", both, "the kernel's set and the rings of its members"},
+	{"sigaction __sigaction signal bsd_signal ssignal sysv_signal __sysv_signal sigset siginterrupt", none,
+		"handlers run through a stub that tells a waiting call whether SA_RESTART restarts it; what was installed is what is read back"},
 }

@@ -1,0 +1,212 @@
+/* Handlers, seen: each that the program installs runs through a stub of ours, so that a call which
+ * waits knows what interrupted it (docs/architecture.md, Signals). */
+#include <signal.h>
+#include <ucontext.h>
+
+#include "real.h"
+
+/* A stub for each (handler, SA_SIGINFO, SA_RESTART) ever installed. The kernel's action names the
+ * stub, the stub names the handler: there is nothing to keep in step, and a slot, once taken, never
+ * changes; so installing is lock-free and a handler, another thread or a vfork child may do it at any
+ * moment. When all are taken, handlers are installed as they are. */
+#define STUBS 256
+#define STUB_BYTES 16
+#define WITH_INFO (1ull << 63)
+#define RESTARTS (1ull << 62)
+#define HANDLER (RESTARTS - 1)
+static uint64_t slots[STUBS]; /* 0: free; else the handler's address and the two flags */
+
+__thread uint32_t sd_handled;
+
+/* sd_sleep(n, six arguments): a system call that sleeps, unless a handler has run since sd_handled was
+ * cleared: then -EINTR. A handler that interrupts it between that look and the system call continues
+ * at sleep_skip, so that no signal is slept over. */
+__asm__(".pushsection sd_handling, \"ax\", @progbits\n"
+	".balign 16\n"
+	"sd_stubs:\n"
+	".set slot, 0\n"
+	".rept 256\n"
+	".balign 16\n"
+	"mov $slot, %ecx\n"
+	"jmp handling\n"
+	".set slot, slot + 1\n"
+	".endr\n"
+	".popsection\n"
+	".pushsection .text\n"
+	".globl sd_sleep\n"
+	".hidden sd_sleep\n"
+	".type sd_sleep, @function\n"
+	"sd_sleep:\n"
+	".cfi_startproc\n"
+	"mov %rdi, %rax\n"
+	"mov %rsi, %rdi\n"
+	"mov %rdx, %rsi\n"
+	"mov %rcx, %rdx\n"
+	"mov %r8, %r10\n"
+	"mov %r9, %r8\n"
+	"mov 8(%rsp), %r9\n"
+	"mov sd_handled@gottpoff(%rip), %rcx\n"
+	"sleep_look:\n"
+	"cmpl $0, %fs:(%rcx)\n"
+	"jne sleep_skip\n"
+	"syscall\n"
+	"sleep_done:\n"
+	"ret\n"
+	"sleep_skip:\n"
+	"mov $-4, %rax\n"
+	"ret\n"
+	".cfi_endproc\n"
+	".size sd_sleep, . - sd_sleep\n"
+	".popsection\n");
+
+extern const char sd_stubs[] SD_HIDDEN, sleep_look[] SD_HIDDEN, sleep_done[] SD_HIDDEN, sleep_skip[] SD_HIDDEN;
+extern const char __start_sd_handling[] SD_HIDDEN, __stop_sd_handling[] SD_HIDDEN;
+
+/* Of signals that are delivered at once only the first decides what becomes of the call, as in the
+ * kernel: the others interrupt its stub, not the call. A handler's own calls are not ours: what it
+ * and the handlers nested in it leave in sd_handled is overwritten. */
+__attribute__((used, noinline, section("sd_handling"))) static void handling(int sig, siginfo_t *info, ucontext_t *uc,
+									     uint32_t slot)
+{
+	uint64_t h = sd_peek(&slots[slot]);
+	uint32_t handled = sd_peek(&sd_handled), kind = h & RESTARTS ? SD_RESTARTED : SD_INTERRUPTED;
+	const char *at = (const char *)uc->uc_mcontext.gregs[REG_RIP];
+	if ((at < __start_sd_handling || at >= __stop_sd_handling) && handled < kind)
+		handled = kind;
+	if (at >= sleep_look && at < sleep_done)
+		uc->uc_mcontext.gregs[REG_RIP] = (greg_t)sleep_skip;
+	((void (*)(int, siginfo_t *, void *))(h & HANDLER))(sig, info, uc);
+	sd_store(&sd_handled, handled);
+}
+
+static void (*stub(uint64_t h))(int, siginfo_t *, void *)
+{
+	for (int i = 0; i < STUBS; i++)
+		if (sd_peek(&slots[i]) == h || sd_cas(&slots[i], 0, h) || sd_peek(&slots[i]) == h)
+			return (void *)(sd_stubs + i * STUB_BYTES);
+	return NULL;
+}
+
+/* The slot of a stub, or 0. */
+static uint64_t slot_of(const void *handler)
+{
+	size_t at = (const char *)handler - sd_stubs;
+	return at < STUBS * STUB_BYTES ? sd_peek(&slots[at / STUB_BYTES]) : 0;
+}
+
+static int is_function(void (*h)(int)) { return h != SIG_DFL && h != SIG_IGN; }
+
+SD_EXPORT int sigaction(int sig, const struct sigaction *act, struct sigaction *old)
+{
+	struct sigaction ours, was;
+	if (act) {
+		ours = *act;
+		if (sd_g.on && is_function(act->sa_handler) && ((uint64_t)act->sa_handler & ~HANDLER) == 0) {
+			void (*f)(int, siginfo_t *, void *) =
+			    stub((uint64_t)act->sa_handler | (act->sa_flags & SA_SIGINFO ? WITH_INFO : 0) |
+				 (act->sa_flags & SA_RESTART ? RESTARTS : 0));
+			if (f) {
+				ours.sa_sigaction = f;
+				ours.sa_flags |= SA_SIGINFO;
+			}
+		}
+	}
+	int r = sd_real()->sigaction(sig, act ? &ours : NULL, old ? &was : NULL);
+	if (r == 0 && old) {
+		uint64_t h = slot_of((const void *)was.sa_handler);
+		if (h) {
+			was.sa_handler = (void (*)(int))(h & HANDLER);
+			if (!(h & WITH_INFO))
+				was.sa_flags &= ~SA_SIGINFO;
+		}
+		*old = was;
+	}
+	return r;
+}
+
+SD_EXPORT int __sigaction(int, const struct sigaction *, struct sigaction *) __attribute__((alias("sigaction")));
+
+/* The rest is libc's, again, because libc's own would install handlers past us. */
+
+static uint8_t interrupting[_NSIG]; /* by siginterrupt: what signal() installs is without SA_RESTART */
+
+static sighandler_t install(int sig, sighandler_t h, int flags, int self)
+{
+	struct sigaction act = {.sa_handler = h, .sa_flags = flags}, old;
+	if (h == SIG_ERR || sig < 1 || sig >= _NSIG) {
+		errno = EINVAL;
+		return SIG_ERR;
+	}
+	if (self)
+		sigaddset(&act.sa_mask, sig);
+	return sigaction(sig, &act, &old) < 0 ? SIG_ERR : old.sa_handler;
+}
+
+SD_EXPORT sighandler_t signal(int sig, sighandler_t h)
+{
+	int interrupts = sig > 0 && sig < _NSIG && sd_peek(&interrupting[sig]);
+	return install(sig, h, interrupts ? 0 : SA_RESTART, 1);
+}
+
+SD_EXPORT sighandler_t bsd_signal(int, sighandler_t) __attribute__((alias("signal")));
+SD_EXPORT sighandler_t ssignal(int, sighandler_t) __attribute__((alias("signal")));
+
+SD_EXPORT sighandler_t sysv_signal(int sig, sighandler_t h) { return install(sig, h, SA_RESETHAND | SA_NODEFER, 0); }
+
+SD_EXPORT sighandler_t __sysv_signal(int, sighandler_t) __attribute__((alias("sysv_signal")));
+
+SD_EXPORT int siginterrupt(int sig, int interrupt)
+{
+	struct sigaction act;
+	if (sigaction(sig, NULL, &act) < 0)
+		return -1;
+	sd_store(&interrupting[sig], interrupt != 0);
+	act.sa_flags = interrupt ? act.sa_flags & ~SA_RESTART : act.sa_flags | SA_RESTART;
+	return sigaction(sig, &act, NULL);
+}
+
+SD_EXPORT sighandler_t sigset(int sig, sighandler_t h)
+{
+	sigset_t one, was;
+	sighandler_t old;
+	sigemptyset(&one);
+	if (h == SIG_ERR || sigaddset(&one, sig) < 0) {
+		errno = EINVAL;
+		return SIG_ERR;
+	}
+	if (h == SIG_HOLD) {
+		struct sigaction act;
+		if (sigprocmask(SIG_BLOCK, &one, &was) < 0)
+			return SIG_ERR;
+		if (sigismember(&was, sig))
+			return SIG_HOLD;
+		return sigaction(sig, NULL, &act) < 0 ? SIG_ERR : act.sa_handler;
+	}
+	if ((old = install(sig, h, 0, 0)) == SIG_ERR || sigprocmask(SIG_UNBLOCK, &one, &was) < 0)
+		return SIG_ERR;
+	return sigismember(&was, sig) ? SIG_HOLD : old;
+}
+
+/* 1: some handler that runs past our stubs has no SA_RESTART. */
+static int unseen_interrupts(void)
+{
+	struct {
+		const void *handler;
+		unsigned long flags;
+		void (*restorer)(void);
+		uint64_t mask;
+	} a;
+	for (int s = 1; s < _NSIG; s++)
+		if (sd_sys(SYS_rt_sigaction, s, NULL, &a, 8) == 0 && is_function((sighandler_t)a.handler) &&
+		    !slot_of(a.handler) && !(a.flags & SA_RESTART))
+			return 1;
+	return 0;
+}
+
+int sd_interrupted(int restarts)
+{
+	uint32_t handled = sd_xchg(&sd_handled, SD_NOTHING);
+	if (!restarts || handled == SD_INTERRUPTED)
+		return 1;
+	return handled == SD_NOTHING && unseen_interrupts();
+}
