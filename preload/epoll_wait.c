@@ -272,13 +272,7 @@ static int wait_for_events(struct sd_set *s, struct epoll_event *ev, int max, in
 			n += collect(s, ev + n, max - n);
 			sd_mutex_unlock(&s->mutex);
 		}
-		if (n == 0 && deadline == 0 && mask) { /* it lets a pending signal through */
-			long r = kernel_wait(s, ev, max, 0, mask);
-			sd_mutex_lock(&s->mutex);
-			n = r > 0 ? translate(s, ev, r, ev) : (int)r;
-			sd_mutex_unlock(&s->mutex);
-		}
-		if (n != 0 || deadline == 0)
+		if (n > 0 || deadline == 0)
 			return n;
 		if (s->bell && s->ours)
 			spin(s, deadline);

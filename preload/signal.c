@@ -130,28 +130,40 @@ SD_EXPORT int __sigaction(int, const struct sigaction *, struct sigaction *) __a
 
 static uint8_t interrupting[_NSIG]; /* by siginterrupt: what signal() installs is without SA_RESTART */
 
-static sighandler_t install(int sig, sighandler_t h, int flags, int self)
+static sighandler_t install(int sig, sighandler_t h, int flags, sigset_t mask)
 {
-	struct sigaction act = {.sa_handler = h, .sa_flags = flags}, old;
-	if (h == SIG_ERR || sig < 1 || sig >= _NSIG) {
-		errno = EINVAL;
-		return SIG_ERR;
-	}
-	if (self)
-		sigaddset(&act.sa_mask, sig);
+	struct sigaction act = {.sa_handler = h, .sa_flags = flags, .sa_mask = mask}, old;
 	return sigaction(sig, &act, &old) < 0 ? SIG_ERR : old.sa_handler;
+}
+
+/* The set of one signal; 0 and EINVAL if there is none, or no such handler. */
+static int only(sigset_t *set, int sig, sighandler_t h)
+{
+	sigemptyset(set);
+	if (h != SIG_ERR)
+		return sigaddset(set, sig) == 0;
+	errno = EINVAL;
+	return 0;
 }
 
 SD_EXPORT sighandler_t signal(int sig, sighandler_t h)
 {
-	int interrupts = sig > 0 && sig < _NSIG && sd_peek(&interrupting[sig]);
-	return install(sig, h, interrupts ? 0 : SA_RESTART, 1);
+	sigset_t itself;
+	if (!only(&itself, sig, h))
+		return SIG_ERR;
+	return install(sig, h, sd_peek(&interrupting[sig]) ? 0 : SA_RESTART, itself);
 }
 
 SD_EXPORT sighandler_t bsd_signal(int, sighandler_t) __attribute__((alias("signal")));
 SD_EXPORT sighandler_t ssignal(int, sighandler_t) __attribute__((alias("signal")));
 
-SD_EXPORT sighandler_t sysv_signal(int sig, sighandler_t h) { return install(sig, h, SA_RESETHAND | SA_NODEFER, 0); }
+SD_EXPORT sighandler_t sysv_signal(int sig, sighandler_t h)
+{
+	sigset_t itself;
+	if (!only(&itself, sig, h))
+		return SIG_ERR;
+	return install(sig, h, SA_RESETHAND | SA_NODEFER, (sigset_t){0});
+}
 
 SD_EXPORT sighandler_t __sysv_signal(int, sighandler_t) __attribute__((alias("sysv_signal")));
 
@@ -169,11 +181,8 @@ SD_EXPORT sighandler_t sigset(int sig, sighandler_t h)
 {
 	sigset_t one, was;
 	sighandler_t old;
-	sigemptyset(&one);
-	if (h == SIG_ERR || sigaddset(&one, sig) < 0) {
-		errno = EINVAL;
+	if (!only(&one, sig, SIG_DFL))
 		return SIG_ERR;
-	}
 	if (h == SIG_HOLD) {
 		struct sigaction act;
 		if (sigprocmask(SIG_BLOCK, &one, &was) < 0)
@@ -182,7 +191,7 @@ SD_EXPORT sighandler_t sigset(int sig, sighandler_t h)
 			return SIG_HOLD;
 		return sigaction(sig, NULL, &act) < 0 ? SIG_ERR : act.sa_handler;
 	}
-	if ((old = install(sig, h, 0, 0)) == SIG_ERR || sigprocmask(SIG_UNBLOCK, &one, &was) < 0)
+	if ((old = install(sig, h, 0, (sigset_t){0})) == SIG_ERR || sigprocmask(SIG_UNBLOCK, &one, &was) < 0)
 		return SIG_ERR;
 	return sigismember(&was, sig) ? SIG_HOLD : old;
 }

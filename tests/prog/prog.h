@@ -245,9 +245,9 @@ static inline uint64_t kernel_bytes(int fd)
 	return ret < 0 ? 0 : ti.tcpi_bytes_received + ti.tcpi_bytes_sent;
 }
 
-// until_asleep returns when a thread of a process sleeps in the kernel (seen three times in a
-// row), so that what follows happens to a thread that waits. At most 5 s.
-static inline void until_asleep(pid_t pid, pid_t tid)
+// until_state returns when a thread of a process was seen three times in a row in a state (proc(5)).
+// At most 5 s.
+static inline void until_state(pid_t pid, pid_t tid, char state)
 {
 	char path[64], buf[512];
 	int seen = 0;
@@ -258,11 +258,15 @@ static inline void until_asleep(pid_t pid, pid_t tid)
 		close(fd);
 		buf[n] = 0;
 		char *p = strrchr(buf, ')');
-		seen = p && p[2] == 'S' ? seen + 1 : 0;
+		seen = p && p[2] == state ? seen + 1 : 0;
 		nap_us(1000);
 	}
 	if (seen < 3)
-		die("thread %d of %d never slept", tid, pid);
+		die("thread %d of %d never came to state %c", tid, pid, state);
 }
+
+// until_asleep returns when a thread sleeps in the kernel, so that what follows happens to a thread
+// that waits.
+static inline void until_asleep(pid_t pid, pid_t tid) { until_state(pid, tid, 'S'); }
 
 #endif
