@@ -62,11 +62,22 @@ func (c *Conn) promote(shared sharedArena, at place) bool {
 	}
 	l.rx.watch(&l.in().RxWatch)
 	l.tx.watch(&l.out().TxWatch)
+	l.rx.peerCPU, l.tx.peerCPU = &l.in().Tx.CPU, &l.out().Rx.CPU
 	c.link.Store(l)
 	c.dl.Unlock()
 	l.slot.Attach(at.end)
 	go l.watchAnchor()
 	return true
+}
+
+// here tells the peer on which processor we are about to wait for it.
+func (l *link) here() {
+	cpu := shm.CPU() + 1
+	for _, p := range []*uint32{&l.out().Tx.CPU, &l.in().Rx.CPU} {
+		if shm.Load32(p) != cpu {
+			shm.StoreRelease32(p, cpu)
+		}
+	}
 }
 
 // close closes the anchor of a promoted connection and leaves the slot. The monitor may give the

@@ -66,6 +66,7 @@ func (l *link) read(p []byte) (int, error) {
 		if err != nil && err != syscall.EAGAIN {
 			return 0, err
 		}
+		l.here()
 		l.rx.step(l.readable, limit, c.closed)
 		limit = c.rdLimit.wait()
 	}

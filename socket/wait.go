@@ -16,6 +16,9 @@ const (
 	spinYield   = 32 // looks between two yields to other goroutines
 	spinGiveUp  = 8  // fruitless spins after which most waits do not spin
 	spinTryOnce = 32 // of so many waits one still tries
+
+	yields     = 8                     // of the processor, to a peer that was last seen on it
+	yieldLimit = 20 * time.Microsecond // one that took longer let a stranger run
 )
 
 // waiter is where the one reader, or the one writer, of a link waits for its direction.
@@ -29,6 +32,7 @@ type waiter struct {
 	fruit    int // fruitless spins in a row
 	skipped  int
 	slowPoll time.Duration // 0, or a bound of the next sleep
+	peerCPU  *uint32       // where the peer publishes what is waited for, + 1
 }
 
 // stage is how far a wait has come. The waiter looks at what it waits for between any two.
@@ -112,8 +116,12 @@ func (w *waiter) sleep(bound time.Duration, limit, closed <-chan struct{}) bool 
 	return false
 }
 
-// spin looks for a short time, if that has paid off lately.
+// spin looks for a short time, if that has paid off lately. A peer on this very processor can do
+// nothing while we look: it gets the processor instead.
 func (w *waiter) spin(ready func() bool) bool {
+	if shm.Load32(w.peerCPU) == shm.CPU()+1 {
+		return w.yield(ready)
+	}
 	if w.fruit >= spinGiveUp {
 		if w.skipped++; w.skipped < spinTryOnce {
 			return false
@@ -135,5 +143,20 @@ func (w *waiter) spin(ready func() bool) bool {
 		}
 	}
 	w.fruit++
+	return false
+}
+
+func (w *waiter) yield(ready func() bool) bool {
+	for range yields {
+		start := time.Now()
+		runtime.Gosched()
+		shm.YieldCPU()
+		if ready() {
+			return true
+		}
+		if time.Since(start) > yieldLimit {
+			break
+		}
+	}
 	return false
 }

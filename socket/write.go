@@ -109,6 +109,7 @@ func (l *link) write(p []byte) (n int, err error) {
 		if l.fin.Load() {
 			l.tx.slowPoll = halfPoll
 		}
+		l.here()
 		l.tx.step(l.writable, limit, c.closed)
 		limit = c.wrLimit.wait()
 	}

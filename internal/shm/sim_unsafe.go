@@ -180,6 +180,12 @@ func Pause(uint32) {
 	}
 }
 
+// CPU knows nothing: a simulated thread has a processor of its own.
+func CPU() uint32 { return 0 }
+
+// YieldCPU is Yield: every thread has a processor.
+func YieldCPU() { Yield() }
+
 func Yield() {
 	if Sim != nil {
 		Sim.Yield()
