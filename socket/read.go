@@ -32,8 +32,10 @@ func (c *Conn) Read(p []byte) (int, error) {
 		}
 		n, err := c.tcp.Read(p)
 		c.inKernel.Store(false)
-		if n == 0 && errors.Is(err, os.ErrDeadlineExceeded) && c.link.Load() != nil {
-			continue // called out of the kernel by promotion
+		if l = c.link.Load(); n == 0 && len(p) > 0 && l != nil {
+			// Called out of the kernel by promotion, or it is the anchor's end, not the stream's.
+			l.rxReset = l.rxReset || errors.Is(err, syscall.ECONNRESET) // told once, and not lost
+			continue
 		}
 		c.called()
 		return n, err
