@@ -103,7 +103,7 @@ void sd_waker_fini(struct sd_waker *w)
 struct sd_bell *sd_waker_bell(struct sd_waker *w)
 {
 	static uint32_t hint;
-	if (sd_g.bells == NULL)
+	if (sd_g.bells == NULL || w->fd < 0)
 		return NULL;
 	if (w->bell >= 0)
 		return bell_at(sd_g.bells, w->bell);

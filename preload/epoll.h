@@ -40,6 +40,7 @@ struct sd_set {
 	struct sd_member **by_fd, **by_bit;
 	uint32_t fds, bits;
 	struct sd_member *hot_head, *hot_tail, *recent;
+	struct sd_set *next;
 };
 
 #define SD_WAKER_DATA (~0ull)

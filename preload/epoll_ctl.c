@@ -45,6 +45,8 @@ void sd_member_cool(struct sd_member *m)
 	*(m->hot_next ? &m->hot_next->hot_prev : &s->hot_tail) = m->hot_prev;
 }
 
+static struct sd_set *sets; /* all of this process; guarded by sd_promote_mutex */
+
 void sd_set_created(int fd)
 {
 	sd_evict(fd);
@@ -55,6 +57,10 @@ void sd_set_created(int fd)
 	s->fd = fd;
 	s->owner = sd_g.pid;
 	s->waker.fd = -1;
+	sd_mutex_lock(&sd_promote_mutex);
+	s->next = sets;
+	sets = s;
+	sd_mutex_unlock(&sd_promote_mutex);
 	sd_put_set(fd, &s->ent);
 }
 
@@ -159,6 +165,44 @@ static int make_waking(struct sd_set *s)
 	return 1;
 }
 
+/* The member's connection may move to rings. Without a waker it could not follow. */
+static void follow(struct sd_member *m, struct sd_conn *c)
+{
+	if (sd_peek(&c->state) == SD_ST_KERNEL)
+		return;
+	if (!make_waking(m->set)) {
+		sd_count(SD_COUNT_WATCH_FULL);
+		if (!sd_attached(c)) {
+			sd_store(&c->state, SD_ST_KERNEL);
+			return;
+		}
+	}
+	m->conn = c;
+	m->conn_next = c->members;
+	c->members = m;
+	if (sd_attached(c))
+		take_over(m);
+}
+
+/* Event loops register a socket and then connect it. A member that the kernel set does not hold under
+ * this number (any more) stands for an older description: that costs an ADD to find out, and a DEL. */
+void sd_members_connected(struct sd_conn *c, int fd)
+{
+	sd_mutex_lock(&sd_promote_mutex);
+	for (struct sd_set *s = sets; s; s = s->next) {
+		sd_mutex_lock(&s->mutex);
+		struct sd_member *m = member_of(s, fd);
+		if (m && m->conn == NULL) {
+			if (kernel_ctl(s, EPOLL_CTL_ADD, fd, 0, 0) == -EEXIST)
+				follow(m, c);
+			else
+				kernel_ctl(s, EPOLL_CTL_DEL, fd, 0, 0);
+		}
+		sd_mutex_unlock(&s->mutex);
+	}
+	sd_mutex_unlock(&sd_promote_mutex);
+}
+
 static int add(struct sd_set *s, int fd, struct epoll_event *ev)
 {
 	struct sd_conn *c = sd_conn_of(fd);
@@ -184,13 +228,8 @@ static int add(struct sd_set *s, int fd, struct epoll_event *ev)
 		unlink_member(old);
 	s->by_fd[fd] = m;
 	s->members++;
-	if (c && sd_peek(&c->state) != SD_ST_KERNEL && make_waking(s)) {
-		m->conn = c;
-		m->conn_next = c->members;
-		c->members = m;
-		if (sd_attached(c))
-			take_over(m);
-	}
+	if (c)
+		follow(m, c);
 	return 0;
 }
 
@@ -304,6 +343,11 @@ void sd_members_want_out(struct sd_conn *c)
 void sd_set_closed(struct sd_set *s)
 {
 	sd_mutex_lock(&sd_promote_mutex);
+	for (struct sd_set **p = &sets; *p; p = &(*p)->next)
+		if (*p == s) {
+			*p = s->next;
+			break;
+		}
 	sd_mutex_lock(&s->mutex);
 	for (uint32_t i = 0; i < s->fds; i++)
 		if (s->by_fd[i])

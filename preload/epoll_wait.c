@@ -113,18 +113,18 @@ static int collect(struct sd_set *s, struct epoll_event *ev, int max)
 	return n;
 }
 
-/* What the anchor shows matters while a direction is on TCP, and when the stream ends; each end once. */
+/* What the anchor shows matters while a direction is on TCP, and when the stream ends; each end once.
+ * Space on TCP is news also when the direction has left it meanwhile: the program waits because TCP was
+ * full, and if the ring has room nobody else will tell. */
 static void anchor_event(struct sd_member *m, uint32_t e)
 {
 	struct sd_conn *c = m->conn;
-	struct sd_direction *in = sd_in(c), *out = sd_out(c);
-	int rx_tcp = on_tcp(in) && (!(m->events & EPOLLET) || received_on_tcp(m) != m->seen_tcp);
-	int tx_tcp = sd_tx_gen(out) == 0 || sd_class_of(out, sd_tx_gen(out)) == SD_CLASS_TCP;
+	int rx_tcp = on_tcp(sd_in(c)) && (!(m->events & EPOLLET) || received_on_tcp(m) != m->seen_tcp);
 	uint32_t ends = e & (EPOLLRDHUP | EPOLLHUP | EPOLLERR);
 	if (ends)
 		sd_conn_hung_up(c, m->fd, ends & (EPOLLRDHUP | EPOLLHUP));
 	/* Which bit is new the kernel does not say: on TCP an edge too many is better than one too few. */
-	if ((ends & ~m->reported) || (!ends && rx_tcp && (e & EPOLLIN)) || (tx_tcp && (e & m->events & EPOLLOUT)))
+	if ((ends & ~m->reported) || (!ends && rx_tcp && (e & EPOLLIN)) || (e & m->events & EPOLLOUT))
 		sd_member_heat(m);
 }
 

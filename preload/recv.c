@@ -34,8 +34,8 @@ int sd_iov_slice(struct iovec *to, int max, const struct iovec *iov, int iovcnt,
 /* recvmsg on the anchor, never blocking, of up to n bytes from byte skip of the iovec on. */
 static ssize_t kernel_recv(int fd, const struct iovec *iov, int iovcnt, size_t skip, size_t n, int flags)
 {
-	struct iovec v[64];
-	int k = sd_iov_slice(v, 64, iov, iovcnt, skip, n);
+	struct iovec v[iovcnt ? iovcnt : 1];
+	int k = sd_iov_slice(v, iovcnt, iov, iovcnt, skip, n);
 	struct msghdr m = {.msg_iov = v, .msg_iovlen = k};
 	return sd_sys(SYS_recvmsg, fd, &m, flags | MSG_DONTWAIT);
 }
@@ -97,13 +97,31 @@ static void look(struct sd_conn *c, size_t want)
 	c->patience = sd_rx_avail(rx) == now ? 256 : 0;
 }
 
+/* Of done bytes the ring gave the last it has: what follows it on TCP, up to an urgent mark, belongs to
+ * the same receive. */
+static ssize_t and_after(struct sd_conn *c, int fd, const struct iovec *iov, int n, size_t skip, size_t done,
+			 size_t want, int flags)
+{
+	struct sd_direction *d = sd_in(c);
+	int marked = 0;
+	if (done == want || sd_class_of(d, c->rx.gen) != SD_CLASS_TCP || sd_base_of(d, c->rx.gen) != c->rx.tail ||
+	    sd_sys(SYS_ioctl, fd, SIOCATMARK, &marked) < 0 || marked)
+		return done;
+	ssize_t r = kernel_recv(fd, iov, n, skip + done, want - done, flags & ~MSG_WAITALL);
+	if (r < 0 && r != -EAGAIN)
+		sd_store(&c->slot->hdr.err[c->end], -r);
+	return r > 0 ? (ssize_t)done + r : (ssize_t)done;
+}
+
 /* With the receive side held. > 0 bytes; 0 end; -EAGAIN; -errno. Without ask_anchor an empty ring is
- * -EAGAIN, whatever else is the case. */
+ * -EAGAIN, whatever else is the case. It returns less than there is nowhere: programs that wait for edges
+ * take that for the end of what has come (epoll(7)), so it must not stop where the stream moves. */
 static ssize_t ring_try(struct sd_conn *c, int fd, const struct iovec *iov, int n, size_t skip, size_t want, int flags,
 			int ask_anchor)
 {
 	struct sd_direction *d = sd_in(c);
 	int peek = flags & MSG_PEEK;
+	size_t done = 0;
 	if (sd_peek(&d->rx.rgen) == 0) {
 		if (sd_tx_gen(d) == 0) {
 			ssize_t r = kernel_recv(fd, iov, n, skip, want, flags & ~MSG_WAITALL);
@@ -112,19 +130,26 @@ static ssize_t ring_try(struct sd_conn *c, int fd, const struct iovec *iov, int 
 				return r;
 		}
 		uint64_t left = sd_kernel_left(fd, sd_peek(&d->seg.base[1]));
-		if (left != 0)
-			return kernel_recv(fd, iov, n, skip, left < want ? left : want, flags & ~MSG_WAITALL);
-		sd_store(&d->rx.rgen, 1);
+		if (left != 0) {
+			ssize_t r = kernel_recv(fd, iov, n, skip, left < want ? left : want, flags & ~MSG_WAITALL);
+			if (r != (ssize_t)left || left == want)
+				return r;
+			done = left;
+		}
+		if (!(done && peek))
+			sd_store(&d->rx.rgen, 1);
 	}
 	for (int again = 0; again < 4; again++) {
-		look(c, want);
-		ssize_t r = sd_rx_get(&c->rx, iov, n, skip, want, peek);
+		look(c, want - done);
+		ssize_t r = sd_rx_get(&c->rx, iov, n, skip + done, want - done, peek);
+		if (done && r <= 0)
+			return and_after(c, fd, iov, n, skip, done, want, flags);
 		if (want == 0 && sd_rx_unread(&c->rx) != 0)
 			return 0;
 		if (r > 0) {
 			if (c->burst)
 				sd_poke(&d->rx.cpu, sched_getcpu() + 1);
-			return r;
+			return and_after(c, fd, iov, n, skip, done + r, want, flags);
 		}
 		if (r == SD_RING_TCP)
 			return kernel_recv(fd, iov, n, skip, want, flags & ~MSG_WAITALL);

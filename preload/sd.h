@@ -224,6 +224,7 @@ void sd_set_nest(struct sd_set *s); /* the set's descriptor is waited on itself 
 int sd_set_ready(struct sd_set *s);
 void sd_set_closed(struct sd_set *s);
 void sd_members_attach(struct sd_conn *c);
+void sd_members_connected(struct sd_conn *c, int fd); /* fd was registered before it was connected */
 void sd_members_on_tcp(struct sd_conn *c);
 void sd_members_closed(struct sd_conn *c);
 void sd_members_want_out(struct sd_conn *c); /* a send found the ring full */

@@ -122,6 +122,8 @@ void sd_track(int fd, int end)
 	c->refs = 1;
 	c->state = SD_ST_TCP;
 	put(fd, &c->ent);
+	if (end == 0)
+		sd_members_connected(c, fd);
 }
 
 struct sd_conn *sd_detach(int fd)
