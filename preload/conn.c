@@ -117,10 +117,23 @@ void sd_conn_attach(struct sd_conn *c, struct sd_peer *p, uint32_t slotno, uint3
 	sd_waker_kick_all();
 }
 
+/* The reader cannot go beyond N before it has all of it, and no later byte will push what Nagle's
+ * algorithm, TCP_CORK or MSG_MORE hold back. Setting TCP_NODELAY overrides all three until the next byte
+ * is queued, also for what does not fit into the window now: pulling the cork out and in again does not. */
+static void push(int fd)
+{
+	int was = 1, on = 1;
+	socklen_t len = sizeof was;
+	sd_sys(SYS_getsockopt, fd, IPPROTO_TCP, TCP_NODELAY, &was, &len);
+	sd_sys(SYS_setsockopt, fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+	if (!was)
+		sd_sys(SYS_setsockopt, fd, IPPROTO_TCP, TCP_NODELAY, &was, sizeof was);
+}
+
 int sd_conn_promote(struct sd_conn *c, int fd)
 {
 	struct sd_direction *d = sd_out(c);
-	if (!sd_load(&c->slot->hdr.attached[!c->end]) || c->corked || sd_peek(&d->tx_lock.mode))
+	if (!sd_load(&c->slot->hdr.attached[!c->end]) || sd_peek(&d->tx_lock.mode))
 		return 0;
 	if (!sd_cas(&c->switching, 0, 1))
 		return 0;
@@ -128,6 +141,7 @@ int sd_conn_promote(struct sd_conn *c, int fd)
 	if (sd_load(&c->ksend) == 0 && sd_tx_gen(d) == 0) {
 		int64_t n = kernel_written(fd, c->end);
 		if (n >= 0) {
+			push(fd);
 			sd_tx_open(&c->tx, n);
 			sd_count(SD_COUNT_PROMOTED);
 			done = 1;

@@ -29,9 +29,7 @@ SD_EXPORT int setsockopt(int fd, int level, int name, const void *value, socklen
 		return r;
 	c->known = 0;
 	int on = value && len >= sizeof(int) ? *(const int *)value : 1;
-	if (level == IPPROTO_TCP && name == TCP_CORK) {
-		c->corked = on ? c->corked | 1 : c->corked & ~1;
-	} else if (on && not_honoured(level, name) && !(name == SO_RCVLOWAT && on == 1)) {
+	if (on && not_honoured(level, name) && !(name == SO_RCVLOWAT && on == 1)) {
 		if (sd_attached(c))
 			sd_count(SD_COUNT_UNHOOKED);
 		sd_conn_keep(c, fd, SD_STATUS_OPTION);

@@ -89,7 +89,6 @@ enum { SD_KNOWN_BLOCKS = 1, SD_KNOWN_NO_RCVTIMEO = 2, SD_KNOWN_NO_SNDTIMEO = 4 }
 struct sd_conn {
 	struct sd_ent ent;
 	uint8_t end;	     /* 0: we connected, 1: we accepted */
-	uint8_t corked;	     /* TCP_CORK or MSG_MORE holds bytes back: no switch now */
 	uint8_t burst;	     /* sends since the last receive: exchange at the first (bell.c) */
 	uint32_t state;	     /* enum sd_state */
 	uint32_t refs;	     /* descriptors of this process that name it */

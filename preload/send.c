@@ -19,11 +19,11 @@ static int64_t coarse_now(void)
 static ssize_t kernel_send(struct sd_conn *c, int fd, const struct iovec *iov, int n, size_t skip, int flags,
 			   const struct msghdr *mh)
 {
-	struct iovec v[64];
+	struct iovec v[n ? n : 1];
 	struct msghdr m = {.msg_iov = (struct iovec *)iov, .msg_iovlen = n};
 	if (skip) {
 		m.msg_iov = v;
-		m.msg_iovlen = sd_iov_slice(v, 64, iov, n, skip, SIZE_MAX);
+		m.msg_iovlen = sd_iov_slice(v, n, iov, n, skip, SIZE_MAX);
 	}
 	if (mh) {
 		m.msg_name = mh->msg_name;
@@ -40,10 +40,6 @@ static ssize_t kernel_send(struct sd_conn *c, int fd, const struct iovec *iov, i
 	else
 		r = sd_sys(SYS_sendmsg, fd, &m, flags);
 	sd_add(&c->ksend, -1);
-	if (flags & MSG_MORE)
-		c->corked |= 2;
-	else
-		c->corked &= ~2;
 	return r;
 }
 
@@ -207,7 +203,7 @@ ssize_t sd_send(struct sd_conn *c, int fd, const struct iovec *iov, int n, int f
 			if (r < 0)
 				break;
 			done += r;
-			if (done == want || n > 64)
+			if (done == want)
 				return done;
 			if (blocking < 0)
 				blocking = !sd_nonblock(c, fd, flags);

@@ -24,7 +24,7 @@ var verdicts = []verdict{
 	{"recvmsg recvmmsg", ring, "no ancillary data: the options that would make some keep a connection on the kernel"},
 	{"preadv2 preadv64v2 pwritev2 pwritev64v2", ring, "with offset -1 and no flag but RWF_NOWAIT; else the anchor answers (ESPIPE)"},
 	{"write writev send sendto", ring, "SO_SNDTIMEO, MSG_DONTWAIT, MSG_NOSIGNAL and SIGPIPE as on Linux; MSG_OOB moves the direction back to TCP for good"},
-	{"sendmsg sendmmsg", ring, "MSG_MORE and TCP_CORK on TCP delay the promotion; `sendmsg` looks for descriptors in SCM_RIGHTS: a candidate stays on the kernel, a promoted one is counted (`passed`)"},
+	{"sendmsg sendmmsg", ring, "MSG_MORE, as TCP_CORK, holds nothing back; `sendmsg` looks for descriptors in SCM_RIGHTS: a candidate stays on the kernel, a promoted one is counted (`passed`)"},
 	{"sendfile sendfile64", ring, "from regular files and block devices through a buffer; EINVAL for others"},
 	{"splice", degrade, "EINVAL (`unhooked`), to which programs answer with read and write; a candidate stays on the kernel (`option`)"},
 	{"connect accept accept4", kernel, "the connection becomes a candidate; TCP over IPv4 and IPv6 only"},
