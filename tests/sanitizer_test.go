@@ -34,7 +34,7 @@ func TestSanitizers(t *testing.T) {
 		t.Run(s.name, func(t *testing.T) {
 			dir := harness.Dir(t)
 			runtime := findRuntime(t, s.runtime)
-			lib, err := cbuild.Build(dir, "-fsanitize="+s.name, "-g", "-fno-omit-frame-pointer")
+			lib, err := cbuild.Data.Build(dir, "-fsanitize="+s.name, "-g", "-fno-omit-frame-pointer")
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -42,7 +42,7 @@ func TestSanitizers(t *testing.T) {
 			if err := harness.Copy(harness.SDirect(), filepath.Join(dir, "sdirect")); err != nil {
 				t.Fatal(err)
 			}
-			if err := cbuild.Current(lib); err != nil {
+			if err := cbuild.Data.Current(lib); err != nil {
 				t.Fatal(err)
 			}
 			exe, err := os.Executable()

@@ -17,9 +17,14 @@ func newLibCmd() *cobra.Command {
 the same sources, else one in your cache directory, which is built now if it is not there.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			find := cbuild.Find
+			find := cbuild.Data.Find
 			if dir != "" {
-				find = func() (string, error) { return cbuild.Build(dir) }
+				find = func() (string, error) {
+					if _, err := cbuild.Trace.Build(dir); err != nil {
+						return "", err
+					}
+					return cbuild.Data.Build(dir)
+				}
 			}
 			path, err := find()
 			if err != nil {
@@ -29,6 +34,6 @@ the same sources, else one in your cache directory, which is built now if it is 
 			return err
 		},
 	}
-	cmd.Flags().StringVar(&dir, "dir", "", "build it into this directory, whether or not there is one")
+	cmd.Flags().StringVar(&dir, "dir", "", "build it, and libsdtrace.so, into this directory, whether or not they are there")
 	return cmd
 }

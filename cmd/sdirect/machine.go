@@ -137,7 +137,7 @@ func checkAddressSpace() finding {
 }
 
 func checkLibrary() finding {
-	lib, err := cbuild.Find()
+	lib, err := cbuild.Data.Find()
 	if err == nil {
 		return finding{good, lib}
 	}

@@ -65,6 +65,6 @@ memory once they have proved worth it. Everything else stays on the kernel's TCP
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	root.AddCommand(newRunCmd(), newMonitorCmd(), newStatCmd(), newDoctorCmd(), newLibCmd(), newBenchCmd(), newDemoCmd())
+	root.AddCommand(newRunCmd(), newMonitorCmd(), newStatCmd(), newDoctorCmd(), newLibCmd(), newTraceCmd(), newBenchCmd(), newDemoCmd())
 	return root
 }

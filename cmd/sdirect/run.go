@@ -17,7 +17,7 @@ import (
 )
 
 func newRunCmd() *cobra.Command {
-	var noMonitor bool
+	opt := runOptions{limit: 1 << 30}
 	cmd := &cobra.Command{
 		Use:   "run [flags] [--] PROG [ARGS...]",
 		Short: "Run a program with its local TCP connections on shared memory",
@@ -30,21 +30,29 @@ which it starts in the background when it does not answer.
 The exit code is PROG's; 127 if it is not found, 126 if it cannot be executed, 125 if sdirect failed.`,
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(_ *cobra.Command, args []string) error {
-			return run(args, noMonitor)
+			return run(args, opt)
 		},
 	}
 	cmd.Flags().SetInterspersed(false) // flags after PROG are PROG's
-	cmd.Flags().BoolVar(&noMonitor, "no-monitor", false, "start no monitor: without one, all connections stay on the kernel")
+	cmd.Flags().StringVar(&opt.trace, "trace", "", "record all that the program does with TCP sockets in files in `DIR`; see sdirect trace")
+	cmd.Flags().Var(&opt.limit, "trace-limit", "size of the file of one process, with its forked children; what comes after is counted")
+	cmd.Flags().BoolVar(&opt.noMonitor, "no-monitor", false, "start no monitor: without one, all connections stay on the kernel")
 	return cmd
 }
 
+type runOptions struct {
+	noMonitor bool
+	trace     string // directory, "": do not record
+	limit     byteSize
+}
+
 // run does not return unless it failed.
-func run(args []string, noMonitor bool) error {
+func run(args []string, opt runOptions) error {
 	prog, err := lookPath(args[0])
 	if err != nil {
 		return err
 	}
-	lib, err := cbuild.Find()
+	lib, err := cbuild.Data.Find()
 	if err != nil {
 		return &exitError{exitOwn, err}
 	}
@@ -55,12 +63,17 @@ func run(args []string, noMonitor bool) error {
 	if err != nil {
 		return &exitError{exitOwn, err}
 	}
-	if !noMonitor {
+	if !opt.noMonitor {
 		if err := ensureMonitor(socket); err != nil {
 			return &exitError{exitOwn, fmt.Errorf("%w\n(run --no-monitor starts the program all the same, with TCP as usual)", err)}
 		}
 	}
 	env := environment(os.Environ(), lib, socket)
+	if opt.trace != "" {
+		if env, err = traced(env, opt); err != nil {
+			return &exitError{exitOwn, err}
+		}
+	}
 	err = syscall.Exec(prog, args, env)
 	if errors.Is(err, syscall.ENOEXEC) {
 		// A script without an interpreter line: what execvp and shells do.

@@ -1,5 +1,5 @@
-// Package cbuild builds libsd.so from the embedded C sources with the machine's C compiler, and
-// tells whether a library was built from these sources.
+// Package cbuild builds libsd.so and libsdtrace.so from the embedded C sources with the machine's C
+// compiler, and tells whether a library was built from these sources.
 package cbuild
 
 import (
@@ -20,8 +20,18 @@ import (
 	libsd "github.com/socksdirect/libsd"
 )
 
-// Name is the file name of the library.
-const Name = "libsd.so"
+// Library is a shared library that programs are run with.
+type Library struct {
+	Name   string   // of its file
+	folder string   // of its sources
+	shared []string // headers from elsewhere
+}
+
+// The libraries: the data plane, and the recorder that run --trace puts before it.
+var (
+	Data  = Library{Name: "libsd.so", folder: "preload"}
+	Trace = Library{Name: "libsdtrace.so", folder: "preload/trace", shared: []string{"preload/sys.h"}}
+)
 
 // flags of the compiler. initial-exec thread-local storage is safe because the library is loaded
 // at program start, and costs no call.
@@ -36,10 +46,10 @@ type source struct {
 }
 
 // sources lists them in the order of their names.
-func sources() ([]source, error) {
+func (l Library) sources() ([]source, error) {
 	var all []source
 	err := fs.WalkDir(libsd.Preload, ".", func(p string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() || path.Dir(p) != "preload" {
+		if err != nil || d.IsDir() || path.Dir(p) != l.folder && !slices.Contains(l.shared, p) {
 			return err
 		}
 		switch path.Ext(p) {
@@ -55,8 +65,8 @@ func sources() ([]source, error) {
 
 // Hash identifies the sources and flags: 40 hexadecimal digits. A built library carries it as its
 // build id.
-func Hash() (string, error) {
-	all, err := sources()
+func (l Library) Hash() (string, error) {
+	all, err := l.sources()
 	if err != nil {
 		return "", err
 	}
@@ -70,8 +80,8 @@ func Hash() (string, error) {
 
 // Current tells whether the library at path was built from these sources; if not, the error says
 // what is wrong.
-func Current(path string) error {
-	want, err := Hash()
+func (l Library) Current(path string) error {
+	want, err := l.Hash()
 	if err != nil {
 		return err
 	}
@@ -98,8 +108,8 @@ func Current(path string) error {
 // Build compiles the library into dir and returns its path. A library that is there already is
 // replaced in one step, so that programs that start meanwhile find either. Extra flags (a sanitizer's,
 // say) do not change what Current takes the library for.
-func Build(dir string, extra ...string) (string, error) {
-	hash, err := Hash()
+func (l Library) Build(dir string, extra ...string) (string, error) {
+	hash, err := l.Hash()
 	if err != nil {
 		return "", err
 	}
@@ -108,7 +118,7 @@ func Build(dir string, extra ...string) (string, error) {
 		return "", err
 	}
 	defer os.RemoveAll(tmp)
-	args, err := unpack(tmp)
+	args, err := l.unpack(tmp)
 	if err != nil {
 		return "", err
 	}
@@ -116,26 +126,26 @@ func Build(dir string, extra ...string) (string, error) {
 	if cc == "" {
 		cc = "cc"
 	}
-	args = slices.Concat(flags, extra, []string{"-Wl,--build-id=0x" + hash, "-o", Name}, args)
+	args = slices.Concat(flags, extra, []string{"-Wl,--build-id=0x" + hash, "-o", l.Name}, args)
 	cmd := exec.Command(cc, append(args, "-ldl", "-pthread")...)
 	cmd.Dir = tmp
 	// The program that is to run may have us preloaded; the compiler needs nothing of that.
 	cmd.Env = append(os.Environ(), "LD_PRELOAD=")
 	out, err := cmd.CombinedOutput()
 	if errors.Is(err, exec.ErrNotFound) {
-		return "", fmt.Errorf("no C compiler: install gcc (on Debian: apt-get install gcc libc6-dev), set CC, or put a %s beside sdirect", Name)
+		return "", fmt.Errorf("no C compiler: install gcc (on Debian: apt-get install gcc libc6-dev), set CC, or put a %s beside sdirect", l.Name)
 	}
 	if err != nil {
 		// The first complaint is the one that matters.
 		return "", fmt.Errorf("%s: %w\n%.2000s", strings.Join(cmd.Args, " "), err, out)
 	}
-	lib := filepath.Join(dir, Name)
-	return lib, os.Rename(filepath.Join(tmp, Name), lib)
+	lib := filepath.Join(dir, l.Name)
+	return lib, os.Rename(filepath.Join(tmp, l.Name), lib)
 }
 
 // unpack writes the sources into dir and returns what the compiler must be told of them.
-func unpack(dir string) (args []string, err error) {
-	all, err := sources()
+func (l Library) unpack(dir string) (args []string, err error) {
+	all, err := l.sources()
 	if err != nil {
 		return nil, err
 	}

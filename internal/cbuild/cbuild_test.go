@@ -13,11 +13,11 @@ func TestBuiltLibraryIsCurrent(t *testing.T) {
 		t.Skip("no C compiler")
 	}
 	dir := t.TempDir()
-	lib, err := Build(dir)
+	lib, err := Data.Build(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := Current(lib); err != nil {
+	if err := Data.Current(lib); err != nil {
 		t.Error(err)
 	}
 	left, err := os.ReadDir(dir)
@@ -31,17 +31,17 @@ func TestForeignLibraryIsNotCurrent(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := Current(exe); err == nil {
+	if err := Data.Current(exe); err == nil {
 		t.Error("a program passed for libsd.so")
 	}
-	if err := Current(filepath.Join(t.TempDir(), Name)); err == nil {
+	if err := Data.Current(filepath.Join(t.TempDir(), Data.Name)); err == nil {
 		t.Error("no file passed for libsd.so")
 	}
 }
 
 func TestMissingCompilerIsNamed(t *testing.T) {
 	t.Setenv("CC", "no-such-compiler")
-	if _, err := Build(t.TempDir()); err == nil || !strings.Contains(err.Error(), "install gcc") {
+	if _, err := Data.Build(t.TempDir()); err == nil || !strings.Contains(err.Error(), "install gcc") {
 		t.Errorf("got %v", err)
 	}
 }

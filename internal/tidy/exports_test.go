@@ -39,7 +39,7 @@ func mapped(t *testing.T) []string {
 
 // exported is what nm -D --defined-only shows.
 func exported(t *testing.T) (names []string) {
-	lib, err := cbuild.Build(t.TempDir())
+	lib, err := cbuild.Data.Build(t.TempDir())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -26,7 +26,8 @@ var mayImport = map[string][]string{
 	"monitor/wire":        {"internal/shm", "queue"},
 	"monitor":             {"internal/shm", "internal/sockdiag", "queue", "monitor/wire"},
 	"socket":              {"internal/shm", "internal/sockdiag", "queue", "monitor/wire"},
-	"cmd/sdirect":         {"internal/shm", "internal/sockdiag", "internal/cbuild", "queue", "monitor/wire", "monitor"},
+	"cmd/sdirect":         {"internal/shm", "internal/sockdiag", "internal/cbuild", "queue", "monitor/wire", "monitor", "trace"},
+	"trace":               {},
 	"sim":                 {"internal/shm"},
 	"sim/scene":           {"sim", "internal/shm", "queue", "monitor", "monitor/wire", "socket"},
 	"tests":               {"socket", "monitor/wire", "tests/harness"},
@@ -37,10 +38,11 @@ var mayImport = map[string][]string{
 
 // foreign says where the packages of others may be used.
 var foreign = map[string]func(f file) bool{
-	"golang.org/x/sys/":      func(file) bool { return true },
-	"github.com/spf13/cobra": func(f file) bool { return f.folder() == "cmd/sdirect" },
-	"golang.org/x/net/":      file.test,
-	"pgregory.net/rapid":     file.test,
+	"golang.org/x/sys/":                 func(file) bool { return true },
+	"github.com/spf13/cobra":            func(f file) bool { return f.folder() == "cmd/sdirect" },
+	"github.com/anishathalye/porcupine": func(f file) bool { return f.folder() == "trace" },
+	"golang.org/x/net/":                 file.test,
+	"pgregory.net/rapid":                file.test,
 }
 
 func TestImportDirection(t *testing.T) {

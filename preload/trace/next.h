@@ -1,0 +1,83 @@
+/* The functions that are traced: libsdtrace.map exports exactly these. */
+#ifndef SD_TRACE_NEXT_H
+#define SD_TRACE_NEXT_H
+
+#include "trace.h"
+
+#define SD_TRACED(X)                                                                                   \
+	X(ssize_t, read, (int, void *, size_t))                                                        \
+	X(ssize_t, __read_chk, (int, void *, size_t, size_t))                                          \
+	X(ssize_t, readv, (int, const struct iovec *, int))                                            \
+	X(ssize_t, preadv2, (int, const struct iovec *, int, off_t, int))                              \
+	X(ssize_t, preadv64v2, (int, const struct iovec *, int, off_t, int))                           \
+	X(ssize_t, recv, (int, void *, size_t, int))                                                   \
+	X(ssize_t, __recv_chk, (int, void *, size_t, size_t, int))                                     \
+	X(ssize_t, recvfrom, (int, void *, size_t, int, struct sockaddr *, socklen_t *))               \
+	X(ssize_t, __recvfrom_chk, (int, void *, size_t, size_t, int, struct sockaddr *, socklen_t *)) \
+	X(ssize_t, recvmsg, (int, struct msghdr *, int))                                               \
+	X(int, recvmmsg, (int, struct mmsghdr *, unsigned, int, struct timespec *))                    \
+	X(ssize_t, write, (int, const void *, size_t))                                                 \
+	X(ssize_t, writev, (int, const struct iovec *, int))                                           \
+	X(ssize_t, pwritev2, (int, const struct iovec *, int, off_t, int))                             \
+	X(ssize_t, pwritev64v2, (int, const struct iovec *, int, off_t, int))                          \
+	X(ssize_t, send, (int, const void *, size_t, int))                                             \
+	X(ssize_t, sendto, (int, const void *, size_t, int, const struct sockaddr *, socklen_t))       \
+	X(ssize_t, sendmsg, (int, const struct msghdr *, int))                                         \
+	X(int, sendmmsg, (int, struct mmsghdr *, unsigned, int))                                       \
+	X(ssize_t, sendfile, (int, int, off_t *, size_t))                                              \
+	X(ssize_t, sendfile64, (int, int, off_t *, size_t))                                            \
+	X(ssize_t, splice, (int, off64_t *, int, off64_t *, size_t, unsigned))                         \
+	X(int, socket, (int, int, int))                                                                \
+	X(int, bind, (int, const struct sockaddr *, socklen_t))                                        \
+	X(int, listen, (int, int))                                                                     \
+	X(int, connect, (int, const struct sockaddr *, socklen_t))                                     \
+	X(int, accept, (int, struct sockaddr *, socklen_t *))                                          \
+	X(int, accept4, (int, struct sockaddr *, socklen_t *, int))                                    \
+	X(int, shutdown, (int, int))                                                                   \
+	X(int, setsockopt, (int, int, int, const void *, socklen_t))                                   \
+	X(int, getsockopt, (int, int, int, void *, socklen_t *))                                       \
+	X(int, ioctl, (int, unsigned long, void *))                                                    \
+	X(int, fcntl, (int, int, void *))                                                              \
+	X(int, fcntl64, (int, int, void *))                                                            \
+	X(int, close, (int))                                                                           \
+	X(int, close_range, (unsigned, unsigned, int))                                                 \
+	X(void, closefrom, (int))                                                                      \
+	X(int, dup, (int))                                                                             \
+	X(int, dup2, (int, int))                                                                       \
+	X(int, dup3, (int, int, int))                                                                  \
+	X(FILE *, fdopen, (int, const char *))                                                         \
+	X(int, fclose, (FILE *))                                                                       \
+	X(int, dprintf, (int, const char *, ...))                                                      \
+	X(int, poll, (struct pollfd *, nfds_t, int))                                                   \
+	X(int, __poll_chk, (struct pollfd *, nfds_t, int, size_t))                                     \
+	X(int, ppoll, (struct pollfd *, nfds_t, const struct timespec *, const sigset_t *))            \
+	X(int, __ppoll_chk, (struct pollfd *, nfds_t, const struct timespec *, const sigset_t *, size_t)) \
+	X(int, select, (int, fd_set *, fd_set *, fd_set *, struct timeval *))                          \
+	X(int, pselect, (int, fd_set *, fd_set *, fd_set *, const struct timespec *, const sigset_t *)) \
+	X(int, epoll_create, (int))                                                                    \
+	X(int, epoll_create1, (int))                                                                   \
+	X(int, epoll_ctl, (int, int, int, struct epoll_event *))                                       \
+	X(int, epoll_wait, (int, struct epoll_event *, int, int))                                      \
+	X(int, epoll_pwait, (int, struct epoll_event *, int, int, const sigset_t *))                   \
+	X(int, epoll_pwait2, (int, struct epoll_event *, int, const struct timespec *, const sigset_t *)) \
+	X(void, _exit, (int))                                                                          \
+	X(void, _Exit, (int))
+
+struct sd_next {
+#define SD_NEXT_MEMBER(ret, name, args) ret(*name) args;
+	SD_TRACED(SD_NEXT_MEMBER)
+#undef SD_NEXT_MEMBER
+};
+
+extern __attribute__((visibility("hidden"))) struct sd_next sd_next_;
+__attribute__((visibility("hidden"))) void sd_next_init(void);
+
+/* Other libraries' constructors may call us before our own has run. */
+static inline struct sd_next *sd_next(void)
+{
+	if (__builtin_expect(sd_next_.read == NULL, 0))
+		sd_next_init();
+	return &sd_next_;
+}
+
+#endif

@@ -1,0 +1,205 @@
+/* The file of this process image, mapped for all its life: a record is a few stores. Each thread
+ * fills a segment of its own and takes the next with one locked add. */
+#include <fcntl.h>
+#include <nmmintrin.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <pthread.h>
+#include <sys/mman.h>
+
+#include "next.h"
+#include "trace.h"
+
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23
+#endif
+
+int sd_trace_on;
+static struct sd_trace_header *file;
+static char *base; /* of segment 0, which is the header's */
+static uint64_t *next_segment; /* shared with forked children */
+static uint32_t pid;
+
+static __thread uint64_t at; /* where this thread's next record goes; at a segment's start: nowhere */
+static __thread uint32_t turn;
+
+__attribute__((target("sse4.2"))) static uint32_t crc(uint32_t s, const void *p, size_t n)
+{
+	const char *b = p;
+	uint64_t c = s;
+	for (; n >= 8; n -= 8, b += 8) {
+		uint64_t w;
+		__builtin_memcpy(&w, b, 8);
+		c = _mm_crc32_u64(c, w);
+	}
+	for (; n > 0; n--, b++)
+		c = _mm_crc32_u8((uint32_t)c, (unsigned char)*b);
+	return (uint32_t)c;
+}
+
+uint32_t sd_trace_sum(uint32_t sum, const void *b, size_t n) { return crc(sum, b, n); }
+
+static uint64_t clock_ns(clockid_t c)
+{
+	struct timespec t;
+	clock_gettime(c, &t);
+	return t.tv_sec * 1000000000ull + t.tv_nsec;
+}
+
+static void complain(const char *what, const char *path, int e)
+{
+	char text[512];
+	int n = snprintf(text, sizeof text, "sdirect: no trace of process %u: %s %s: errno %d\n", pid, what, path, e);
+	sd_sys(SYS_write, 2, text, n);
+}
+
+static void command_line(struct sd_trace_header *h)
+{
+	int fd = sd_sys(SYS_openat, AT_FDCWD, "/proc/self/cmdline", O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return;
+	long n = sd_sys(SYS_read, fd, h->command, sizeof h->command);
+	h->length = n > 0 ? n : 0;
+	sd_sys(SYS_close, fd);
+}
+
+static void event(unsigned op, int64_t result)
+{
+	struct sd_trace_record r = {.start = sd_now_ns(), .op = op, .result = result, .fd = -1};
+	sd_trace_put(&r);
+}
+
+static void in_child(void)
+{
+	pid = sd_sys(SYS_getpid);
+	at = 0;
+	turn = 0;
+	event(SD_TRACE_forked, sd_sys(SYS_getppid));
+}
+
+/* $SDIRECT_TRACE is a directory, $SDIRECT_TRACE_LIMIT the size of a file. */
+void sd_trace_open(void)
+{
+	const char *dir = getenv("SDIRECT_TRACE"), *limit = getenv("SDIRECT_TRACE_LIMIT");
+	char path[4096];
+	if (dir == NULL || *dir == 0)
+		return;
+	pid = sd_sys(SYS_getpid);
+	snprintf(path, sizeof path, "%s/%u-%llx.sdt", dir, pid, (unsigned long long)clock_ns(CLOCK_MONOTONIC));
+	if (!__builtin_cpu_supports("sse4.2")) {
+		complain("no SSE 4.2 for", path, 0);
+		return;
+	}
+	uint64_t size = limit ? strtoull(limit, NULL, 10) : 1ull << 30;
+	if (size < 4 * SD_TRACE_SEGMENT)
+		size = 4 * SD_TRACE_SEGMENT;
+	size -= size % SD_TRACE_SEGMENT;
+	int fd = sd_sys(SYS_openat, AT_FDCWD, path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	long r = fd < 0 ? fd : sd_sys(SYS_ftruncate, fd, size);
+	if (r < 0) {
+		complain("create", path, -r);
+		sd_sys(SYS_close, fd);
+		return;
+	}
+	/* Aligned to a segment, so that an address tells when a segment is full. */
+	char *m = mmap(NULL, size + SD_TRACE_SEGMENT, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (m != MAP_FAILED) {
+		base = m + (-(uintptr_t)m & (SD_TRACE_SEGMENT - 1));
+		m = mmap(base, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, 0);
+	}
+	sd_sys(SYS_close, fd);
+	next_segment = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	r = m == MAP_FAILED || next_segment == MAP_FAILED ? -ENOMEM : sd_sys(SYS_madvise, base, 4096, MADV_POPULATE_WRITE);
+	if (r < 0) {
+		complain("map", path, -r);
+		return;
+	}
+	struct sd_trace_header *h = (void *)base;
+	h->magic = SD_TRACE_MAGIC;
+	h->version = SD_TRACE_VERSION;
+	h->segment = SD_TRACE_SEGMENT;
+	h->limit = size / SD_TRACE_SEGMENT;
+	h->began = clock_ns(CLOCK_MONOTONIC);
+	h->date = clock_ns(CLOCK_REALTIME);
+	h->pid = pid;
+	h->parent = sd_sys(SYS_getppid);
+	command_line(h);
+	h->check = crc(0, h, offsetof(struct sd_trace_header, check));
+	*next_segment = 1;
+	file = h;
+	pthread_atfork(NULL, NULL, in_child);
+	sd_trace_on = 1;
+	event(SD_TRACE_start, h->parent);
+}
+
+int sd_trace_foreign(void) { return (uint32_t)sd_sys(SYS_getpid) != pid; }
+
+__attribute__((constructor)) static void begin(void) { sd_next(); }
+
+__attribute__((destructor)) static void finish(void)
+{
+	if (sd_trace_on && !sd_trace_foreign())
+		event(SD_TRACE_end, 0);
+}
+
+SD_EXPORT void _exit(int status)
+{
+	if (sd_trace_on && !sd_trace_foreign())
+		event(SD_TRACE_end, status);
+	sd_next()->_exit(status);
+	__builtin_unreachable();
+}
+
+SD_EXPORT void _Exit(int status) { _exit(status); }
+
+/* 0: there is no room left. The pages are had beforehand, because a full disk would otherwise be a
+ * SIGBUS for the program. */
+static uint64_t new_segment(void)
+{
+	if (sd_load(next_segment) >= file->limit)
+		return 0;
+	uint64_t i = sd_add(next_segment, 1) - 1;
+	struct sd_trace_segment *s = (void *)(base + i * SD_TRACE_SEGMENT);
+	if (i >= file->limit)
+		return 0;
+	if (sd_sys(SYS_madvise, s, SD_TRACE_SEGMENT, MADV_POPULATE_WRITE) < 0)
+		return 0;
+	struct sd_trace_segment v = {SD_TRACE_MAGIC, i, pid, sd_sys(SYS_gettid), turn++, sd_now_ns(), {0}, 0xffff, 0, 0};
+	v.check = crc(0, &v, offsetof(struct sd_trace_segment, check));
+	*s = v;
+	return (uint64_t)s + SD_TRACE_RECORD;
+}
+
+/* Compare-and-swap that is atomic against signal handlers of this thread, and against nobody else. */
+static int advance(uint64_t from, uint64_t to)
+{
+	uint8_t ok;
+	__asm__ volatile("cmpxchgq %3, %1; sete %0" : "=q"(ok), "+m"(at), "+a"(from) : "r"(to) : "memory", "cc");
+	return ok;
+}
+
+/* A place is taken and the time read so that no handler's record comes between: records of a thread
+ * are in the order of their ends. */
+void sd_trace_put(struct sd_trace_record *r)
+{
+	uint64_t here;
+	do {
+		while ((here = *(volatile uint64_t *)&at) % SD_TRACE_SEGMENT == 0) {
+			uint64_t next = new_segment();
+			if (next == 0) {
+				if (sd_add(&file->lost, 1) == 1)
+					sd_store(&file->lost_ns, sd_now_ns());
+				return;
+			}
+			advance(here, next);
+		}
+		if (r->op != SD_TRACE_names)
+			r->end = sd_now_ns();
+	} while (!advance(here, here + SD_TRACE_RECORD));
+	r->check = crc(0, r, offsetof(struct sd_trace_record, check));
+	struct sd_trace_record *to = (void *)here;
+	__builtin_memcpy(to, r, offsetof(struct sd_trace_record, op));
+	uint64_t last;
+	__builtin_memcpy(&last, &r->op, sizeof last);
+	sd_store((uint64_t *)&to->op, last);
+}

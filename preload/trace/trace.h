@@ -1,0 +1,41 @@
+/* libsdtrace.so: records what a program does with its TCP sockets. It is loaded before libsd.so (or
+ * without it) and calls what comes next, so a program that is not traced pays nothing. */
+#ifndef SD_TRACE_TRACE_H
+#define SD_TRACE_TRACE_H
+
+#include <poll.h>
+#include <stdio.h>
+#include <sys/epoll.h>
+#include <sys/select.h>
+#include <sys/socket.h>
+#include <sys/types.h>
+#include <sys/uio.h>
+
+#include "format.h"
+#include "sys.h"
+
+#pragma GCC visibility push(hidden)
+
+/* ---- the file (record.c) ---- */
+extern int sd_trace_on;
+void sd_trace_open(void);
+/* Appends the record: fills end and check. It never touches errno. */
+void sd_trace_put(struct sd_trace_record *r);
+uint32_t sd_trace_sum(uint32_t sum, const void *b, size_t n);
+int sd_trace_foreign(void); /* a child of vfork: what it closes and makes is not this process's */
+static inline int64_t sd_trace_result(long r) { return r >= 0 ? r : -(int64_t)errno; }
+
+/* ---- descriptors (ends.c) ---- */
+/* The socket's id, if fd is a TCP socket; 0 if it is anything else. */
+uint64_t sd_trace_id(int fd);
+void sd_trace_forget(int fd);		  /* fd was closed, or is something new */
+void sd_trace_forget_span(unsigned first, unsigned last);
+enum { SD_TRACE_CONNECTED, SD_TRACE_ACCEPTED, SD_TRACE_FOUND, SD_TRACE_UNCONNECTED }; /* how */
+uint64_t sd_trace_names(int fd, int how); /* of a new connection: notes its addresses */
+
+#pragma GCC visibility pop
+
+/* ---- what comes next (next.h lists it) ---- */
+#define SD_EXPORT __attribute__((visibility("default")))
+
+#endif
