@@ -178,7 +178,15 @@ func (f *File) nextData(at int64) (int64, error) {
 	return data - data%SegmentSize, nil
 }
 
-func nonZero(b []byte) int { return bytes.IndexFunc(b, func(r rune) bool { return r != 0 }) }
+// nonZero is the place of the first byte that is not 0, or -1.
+func nonZero(b []byte) int {
+	if bytes.Equal(b, zeros[:len(b)]) {
+		return -1
+	}
+	return bytes.IndexFunc(b, func(r rune) bool { return r != 0 })
+}
+
+var zeros [SegmentSize]byte
 
 // load makes the thread's next record its event. It reports io.EOF after the last one.
 func (t *thread) load() error {
@@ -211,6 +219,9 @@ func (t *thread) load() error {
 		torn, err := t.event.decode(b)
 		if err != nil {
 			return t.fail(err.Error())
+		}
+		if torn && bytes.Count(b, []byte{0}) == RecordSize-1 { // a time alone would be more
+			return t.fail("not zero, and not a record")
 		}
 		if torn {
 			t.file.Torn++
