@@ -151,17 +151,19 @@ int sd_conn_promote(struct sd_conn *c, int fd)
 	return done || sd_tx_gen(d) != 0;
 }
 
-void sd_conn_demote_tx(struct sd_conn *c)
+int sd_conn_demote_tx(struct sd_conn *c)
 {
 	struct sd_direction *d = sd_out(c);
 	sd_lock(&d->tx_lock);
 	sd_tx_load(&c->tx);
-	if (c->tx.gen != 0 && c->tx.class != SD_CLASS_TCP) {
+	int was_ring = c->tx.gen != 0 && c->tx.class != SD_CLASS_TCP;
+	if (was_ring) {
 		sd_tx_to_tcp(&c->tx);
 		sd_count(SD_COUNT_TO_TCP);
 	}
 	sd_unlock(&d->tx_lock);
 	sd_watch_fire(&d->rx_watch, c->peer->bells);
+	return was_ring;
 }
 
 /* close(2) shuts the socket both ways, then sends FIN, then lets go of the inode: until that last step
@@ -247,8 +249,8 @@ void sd_conn_hung_up(struct sd_conn *c, int fd, short events)
 		sd_conn_demote_tx(c);
 	} else if (peer_gone(fd, sd_peek(&c->slot->hdr.rd_shut[!c->end]))) {
 		int unread = sd_tx_unread(&c->tx) != 0;
-		sd_conn_demote_tx(c);
-		if (unread) {
+		/* Another thread may have called shutdown since: then it was our FIN that the peer's socket showed. */
+		if (sd_conn_demote_tx(c) && unread) {
 			sd_count(SD_COUNT_RESET);
 			c->reset = 1;
 			sd_store(&c->slot->hdr.err[c->end], ECONNRESET);

@@ -98,13 +98,14 @@ static void look(struct sd_conn *c, size_t want)
 }
 
 /* Of done bytes the ring gave the last it has: what follows it on TCP, up to an urgent mark, belongs to
- * the same receive. */
+ * the same receive. Not while bytes from before the ring were only peeked at: they come first there. */
 static ssize_t and_after(struct sd_conn *c, int fd, const struct iovec *iov, int n, size_t skip, size_t done,
 			 size_t want, int flags)
 {
 	struct sd_direction *d = sd_in(c);
 	int marked = 0;
-	if (done == want || sd_class_of(d, c->rx.gen) != SD_CLASS_TCP || sd_base_of(d, c->rx.gen) != c->rx.tail ||
+	if (done == want || sd_peek(&d->rx.rgen) == 0 || sd_class_of(d, c->rx.gen) != SD_CLASS_TCP ||
+	    sd_base_of(d, c->rx.gen) != c->rx.tail ||
 	    sd_sys(SYS_ioctl, fd, SIOCATMARK, &marked) < 0 || marked)
 		return done;
 	ssize_t r = kernel_recv(fd, iov, n, skip + done, want - done, flags & ~MSG_WAITALL);

@@ -154,7 +154,7 @@ void sd_conn_closing(struct sd_conn *c, int fd); /* before its last close in thi
 void sd_conn_tick(struct sd_conn *c, int fd);	 /* an I/O call on the TCP phase */
 void sd_conn_attach(struct sd_conn *c, struct sd_peer *p, uint32_t slot, uint32_t end);
 int sd_conn_promote(struct sd_conn *c, int fd);	 /* 1: our sending direction is on the ring now */
-void sd_conn_demote_tx(struct sd_conn *c);	 /* our sending direction goes to TCP */
+int sd_conn_demote_tx(struct sd_conn *c);	 /* our sending direction goes to TCP; 1: it was on a ring */
 void sd_conn_hung_up(struct sd_conn *c, int fd, short events); /* the anchor showed POLLRDHUP or POLLHUP */
 uint64_t sd_kernel_received(int fd);
 uint64_t sd_kernel_left(int fd, uint64_t n);	 /* bytes of the first n not yet read from the anchor */
@@ -221,8 +221,7 @@ int sd_poll_concerned(const struct pollfd *fds, nfds_t n);
 void sd_set_created(int fd);
 void sd_set_nest(struct sd_set *s); /* the set's descriptor is waited on itself */
 int sd_set_ready(struct sd_set *s);
-void sd_set_closed(struct sd_set *s, int fd);
-void sd_set_alias(struct sd_set *s, int to); /* to is another number of it */
+void sd_set_closed(struct sd_set *s);
 void sd_members_attach(struct sd_conn *c);
 void sd_members_connected(struct sd_conn *c, int fd); /* fd was registered before it was connected */
 void sd_members_on_tcp(struct sd_conn *c);
