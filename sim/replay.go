@@ -90,13 +90,14 @@ func ReadRecording(path string) (r Recording, err error) {
 			return r, fmt.Errorf("%s: %w", path, err)
 		}
 	}
-	in.Split(bufio.ScanWords)
 	for in.Scan() {
-		var c Choice
-		if _, err := fmt.Sscanf(in.Text(), "%d/%d", &c.C, &c.N); err != nil {
-			return r, fmt.Errorf("%s: %w", path, err)
+		for _, word := range strings.Fields(in.Text()) {
+			var c Choice
+			if _, err := fmt.Sscanf(word, "%d/%d", &c.C, &c.N); err != nil {
+				return r, fmt.Errorf("%s: %w", path, err)
+			}
+			r.Choices = append(r.Choices, c)
 		}
-		r.Choices = append(r.Choices, c)
 	}
 	if count != len(r.Choices) {
 		return r, fmt.Errorf("%s has %d decisions, not %d: it was cut", path, len(r.Choices), count)

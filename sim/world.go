@@ -255,6 +255,7 @@ func (w *World) Kill(p *Process) {
 	p.Killed, w.graves = true, true
 	w.event(w.cur, opKill, nil, p.Name, 0)
 	for _, t := range p.threads {
+		t.drainAll() // the interrupt waits for it
 		if t.state != done {
 			t.state = dead
 		}
