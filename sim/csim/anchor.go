@@ -1,0 +1,399 @@
+//go:build sim && cgo
+
+package csim
+
+import (
+	"encoding/binary"
+	"fmt"
+	"slices"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// end is one end of a kernel TCP connection. Bytes and FIN that were sent are on their way until
+// deliver; a reset overtakes nothing.
+//
+//	sent ──▶ flight ──deliver──▶ peer.queue ──recv──▶ program
+type end struct {
+	w        *World
+	peer     *end
+	cookie   uint64
+	role     int // 0 connected, 1 accepted
+	refs     int
+	flight   []byte
+	queue    []byte
+	acked    uint64 // bytes of ours that arrived at the peer
+	received uint64
+	finSent  bool // after flight
+	finCame  bool
+	rstSent  bool // after flight
+	reset    bool // came
+	err      unix.Errno
+	shutRead bool
+	closed   bool // no descriptor is left
+	inode    bool // cleared by close, after FIN was sent
+	linger0  bool
+	nonblock bool
+	rcvtimeo time.Duration
+	sndtimeo time.Duration
+}
+
+const siocAtMark = 0x8905
+
+const sendBuffer = 4096 // bytes under way and unread, at most
+
+// connect makes an established connection between two processes.
+func (w *World) connect(a, b *Process) (fda, fdb int) {
+	x, y := &end{w: w, role: 0, refs: 1, inode: true}, &end{w: w, role: 1, refs: 1, inode: true}
+	x.peer, y.peer = y, x
+	for _, e := range []*end{x, y} {
+		w.cookies++
+		e.cookie = w.cookies
+		w.ends = append(w.ends, e)
+		w.KernelState(e.state)
+	}
+	return a.put(3, x), b.put(3, y)
+}
+
+func (e *end) state() uint64 {
+	h := e.acked<<32 ^ e.received ^ uint64(len(e.queue))<<20
+	for i, b := range []bool{e.finSent, e.finCame, e.rstSent, e.reset, e.shutRead, e.closed, e.inode} {
+		if b {
+			h ^= 1 << (40 + i)
+		}
+	}
+	return h
+}
+
+// sent lets what is on its way arrive: at once, or when the network likes.
+func (e *end) sent() {
+	if e.w.network == nil {
+		e.deliver(len(e.flight))
+	}
+}
+
+// deliver moves n bytes, and what follows the last of them.
+func (e *end) deliver(n int) {
+	p := e.peer
+	if n > 0 && p.closed {
+		e.flight, n = nil, 0
+		e.reset, e.err = true, unix.ECONNRESET
+		if e.finCame {
+			e.err = unix.EPIPE
+		}
+	}
+	p.queue = append(p.queue, e.flight[:n]...)
+	p.received += uint64(n)
+	e.acked += uint64(n)
+	e.flight = slices.Clone(e.flight[n:])
+	if len(e.flight) == 0 {
+		if e.rstSent && !p.reset {
+			p.reset, p.err = true, unix.ECONNRESET
+			if p.finCame {
+				p.err = unix.EPIPE
+			}
+		} else if e.finSent {
+			p.finCame = true
+		}
+	}
+	e.w.Changed()
+}
+
+// pending tells whether something is on its way.
+func (e *end) pending() bool {
+	return len(e.flight) > 0 || e.finSent && !e.peer.finCame && !e.peer.reset || e.rstSent && !e.peer.reset
+}
+
+func (e *end) poll() (m uint16) {
+	if len(e.queue) > 0 || e.finCame || e.reset || e.shutRead {
+		m |= unix.POLLIN
+	}
+	if e.finCame || e.reset || e.shutRead {
+		m |= unix.POLLRDHUP
+	}
+	if e.finCame && e.finSent || e.reset {
+		m |= unix.POLLHUP
+	}
+	if e.err != 0 {
+		m |= unix.POLLERR
+	}
+	if e.reset || e.finSent || e.room() >= sendBuffer/3 {
+		m |= unix.POLLOUT
+	}
+	return m
+}
+
+func (e *end) room() int { return sendBuffer - len(e.flight) - len(e.peer.queue) }
+
+// close is the last close. The inode goes a moment after FIN was sent.
+func (e *end) close(*Process) {
+	e.closed, e.shutRead = true, true
+	if e.reset {
+		e.inode = false
+		return
+	}
+	if len(e.queue) > 0 || e.linger0 {
+		e.rstSent = true
+		if e.linger0 {
+			e.flight = nil
+		}
+	} else {
+		e.finSent = true
+	}
+	e.sent()
+	e.inode = false
+}
+
+func (t *Thread) onTCP(e *end, n int, a [6]int64) int64 {
+	switch n {
+	case unix.SYS_SENDMSG:
+		return t.sendmsg(e, iovecs(addr(a[1])), int(a[2]))
+	case unix.SYS_RECVMSG:
+		return t.recvmsg(e, iovecs(addr(a[1])), int(a[2]))
+	case unix.SYS_RECVFROM:
+		return t.recvmsg(e, [][]byte{addr(a[1]).bytes(int(a[2]))}, int(a[3]))
+	case unix.SYS_GETSOCKOPT:
+		return e.getsockopt(int(a[1]), int(a[2]), addr(a[3]))
+	case unix.SYS_SETSOCKOPT:
+		e.setsockopt(int(a[1]), int(a[2]), addr(a[3]))
+		return 0
+	case unix.SYS_IOCTL:
+		switch a[1] {
+		case unix.SIOCINQ:
+			*at[int32](addr(a[2])) = int32(len(e.queue))
+		case unix.SIOCOUTQ:
+			*at[int32](addr(a[2])) = int32(len(e.flight))
+		case siocAtMark:
+			*at[int32](addr(a[2])) = 0 // nothing urgent is ever sent
+		default:
+			panic(fmt.Sprint("ioctl ", a[1]))
+		}
+		return 0
+	case unix.SYS_SHUTDOWN:
+		if e.reset {
+			return errno(unix.ENOTCONN)
+		}
+		if a[1] != unix.SHUT_WR {
+			e.shutRead = true
+		}
+		if a[1] != unix.SHUT_RD && !e.finSent {
+			e.finSent = true
+			e.sent()
+		}
+		return 0
+	case unix.SYS_GETSOCKNAME:
+		name(addr(a[1]), e)
+		return 0
+	case unix.SYS_GETPEERNAME:
+		if e.reset {
+			return errno(unix.ENOTCONN)
+		}
+		name(addr(a[1]), e.peer)
+		return 0
+	}
+	panic(fmt.Sprint("system call ", n, " on a connection"))
+}
+
+// iovecs is what a msghdr points to.
+func iovecs(m addr) (v [][]byte) {
+	p, n := *at[addr](m + 16), *at[int64](m + 24)
+	for i := range n {
+		v = append(v, (*at[addr](p + addr(16*i))).bytes(int(*at[int64](p + addr(16*i) + 8))))
+	}
+	return v
+}
+
+func (t *Thread) sendmsg(e *end, v [][]byte, flags int) int64 {
+	var all []byte
+	for _, b := range v {
+		all = append(all, b...)
+	}
+	done := 0
+	for {
+		if e.err != 0 {
+			err := e.err
+			e.err = 0
+			return errno(err)
+		}
+		if e.finSent || e.reset {
+			return errno(unix.EPIPE)
+		}
+		k := min(e.room(), len(all)-done)
+		e.flight = append(e.flight, all[done:done+max(k, 0)]...)
+		done += max(k, 0)
+		e.sent()
+		if done == len(all) || e.nonblock || flags&unix.MSG_DONTWAIT != 0 {
+			break
+		}
+		if !t.Block("sendmsg", func() bool { return e.poll()&(unix.POLLOUT|unix.POLLERR) != 0 }, timeout(e.sndtimeo)) {
+			break
+		}
+	}
+	if done == 0 && len(all) > 0 {
+		return errno(unix.EAGAIN)
+	}
+	return int64(done)
+}
+
+func timeout(d time.Duration) time.Duration {
+	if d == 0 {
+		return -1
+	}
+	return d
+}
+
+func (t *Thread) recvmsg(e *end, v [][]byte, flags int) int64 {
+	for {
+		if len(e.queue) > 0 {
+			done := 0
+			for _, b := range v {
+				done += copy(b, e.queue[done:])
+			}
+			if flags&unix.MSG_PEEK == 0 {
+				e.queue = slices.Clone(e.queue[done:])
+				e.w.Changed()
+			}
+			return int64(done)
+		}
+		switch {
+		case e.err != 0:
+			err := e.err
+			e.err = 0
+			return errno(err)
+		case e.finCame || e.reset || e.shutRead:
+			return 0
+		case e.nonblock || flags&unix.MSG_DONTWAIT != 0:
+			return errno(unix.EAGAIN)
+		}
+		if !t.Block("recvmsg", func() bool { return e.poll()&unix.POLLIN != 0 }, timeout(e.rcvtimeo)) {
+			return errno(unix.EAGAIN)
+		}
+	}
+}
+
+// States of tcp_info.
+const (
+	established = 1
+	finWait1    = 4
+	finWait2    = 5
+	closedState = 7
+	closeWait   = 8
+	lastAck     = 9
+)
+
+func (e *end) tcpState() byte {
+	switch {
+	case e.reset:
+		return closedState
+	case e.finSent && e.finCame:
+		return lastAck
+	case e.finSent && e.peer.finCame:
+		return finWait2
+	case e.finSent:
+		return finWait1
+	case e.finCame:
+		return closeWait
+	}
+	return established
+}
+
+func (e *end) getsockopt(level, option int, v addr) int64 {
+	switch {
+	case level == unix.IPPROTO_TCP && option == unix.TCP_INFO:
+		// The caller's struct may be shorter than ours, and is zero.
+		const ackedAt, receivedAt = 120, 128
+		*at[byte](v) = e.tcpState()
+		*at[uint64](v + ackedAt) = e.acked
+		*at[uint64](v + receivedAt) = e.received
+		if e.role == 0 {
+			*at[uint64](v + ackedAt)++ // the SYN
+		}
+		if e.finCame {
+			*at[uint64](v + receivedAt)++
+		}
+	case level == unix.IPPROTO_TCP && option == unix.TCP_NODELAY:
+		*at[int32](v) = 1
+	case option == unix.SO_PROTOCOL:
+		*at[int32](v) = unix.IPPROTO_TCP
+	case option == unix.SO_COOKIE:
+		*at[uint64](v) = e.cookie
+	case option == unix.SO_ERROR:
+		*at[int32](v) = int32(e.err)
+		e.err = 0
+	case option == unix.SO_RCVTIMEO:
+		putTimeval(v, e.rcvtimeo)
+	case option == unix.SO_SNDTIMEO:
+		putTimeval(v, e.sndtimeo)
+	default:
+		panic(fmt.Sprint("getsockopt ", level, " ", option))
+	}
+	return 0
+}
+
+func putTimeval(v addr, d time.Duration) {
+	*at[int64](v) = int64(d / time.Second)
+	*at[int64](v + 8) = int64(d % time.Second / time.Microsecond)
+}
+
+func (e *end) setsockopt(level, option int, v addr) {
+	if level == unix.SOL_SOCKET && option == unix.SO_LINGER {
+		e.linger0 = *at[int32](v) != 0 && *at[int32](v + 4) == 0
+	}
+}
+
+// name writes the IPv4 address of an end: its port is its cookie.
+func name(v addr, e *end) {
+	b := v.bytes(16)
+	clear(b)
+	binary.NativeEndian.PutUint16(b, unix.AF_INET)
+	binary.BigEndian.PutUint16(b[2:], uint16(e.cookie))
+	copy(b[4:], []byte{127, 0, 0, 1})
+}
+
+// diag is sock_diag: the request names an end by its port.
+func (w *World) diag(nl *netlink, n int, a [6]int64) int64 {
+	const (
+		portAt  = 16 + 8
+		inodeAt = 16 + 68
+		attrAt  = 16 + 72
+	)
+	b := addr(a[1]).bytes(int(a[2]))
+	if n == unix.SYS_RECVFROM {
+		return int64(copy(b, nl.reply))
+	}
+	port := uint64(binary.BigEndian.Uint16(b[portAt:]))
+	nl.reply = make([]byte, attrAt+8)
+	r := nl.reply
+	e := w.byPort(port)
+	if e == nil || e.closed && (e.reset || e.rstSent || e.finCame && e.peer.finCame) {
+		r = r[:36]
+		binary.NativeEndian.PutUint16(r[4:], unix.NLMSG_ERROR)
+		binary.NativeEndian.PutUint32(r[16:], uint32(0xffffffff-unix.ENOENT+1))
+	} else {
+		binary.NativeEndian.PutUint16(r[4:], 20) // SOCK_DIAG_BY_FAMILY
+		if e.inode {
+			binary.NativeEndian.PutUint32(r[inodeAt:], uint32(port))
+		}
+		binary.NativeEndian.PutUint16(r[attrAt:], 5)
+		binary.NativeEndian.PutUint16(r[attrAt+2:], 8) // INET_DIAG_SHUTDOWN
+		if e.shutRead || e.finCame {
+			r[attrAt+4] |= 1
+		}
+		if e.finSent {
+			r[attrAt+4] |= 2
+		}
+	}
+	binary.NativeEndian.PutUint32(r, uint32(len(r)))
+	nl.reply = r
+	return int64(len(b))
+}
+
+func (w *World) byPort(port uint64) *end {
+	for _, e := range w.ends {
+		if uint64(uint16(e.cookie)) == port {
+			return e
+		}
+	}
+	return nil
+}

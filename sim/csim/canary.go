@@ -1,0 +1,96 @@
+//go:build sim && cgo
+
+package csim
+
+import "github.com/socksdirect/libsd/sim"
+
+// Edit replaces one piece of a source file of the C core.
+type Edit struct{ File, Old, New string }
+
+// mistakes are edits of the C core, each a bug that somebody could make. They exist as text only.
+var mistakes = []struct {
+	name, about string
+	scenes      []string
+	edits       []Edit
+}{
+	{"c-publish-first", "a send publishes Tail, then copies the bytes", scenes("c-stream"), edit("ring.c",
+		"copy_iov(tx->mem + sd_class_off[tx->class], cap, tx->tail - tx->base, iov, skip + done, k, 1);\n\t\ttx->tail += k;\n\t\tdone += k;\n\t\tsd_tx_publish(tx, exchange && done == n);",
+		"tx->tail += k;\n\t\tsd_tx_publish(tx, exchange && done + k == n);\n\t\tcopy_iov(tx->mem + sd_class_off[tx->class], cap, tx->tail - k - tx->base, iov, skip + done, k, 1);\n\t\tdone += k;")},
+	{"c-publish-first-small", "the same in the path of small sends", scenes("c-stream", "c-echo"), edit("ring_fast.h",
+		"sd_copy(tx->at, b, n);\n\tsd_tx_advance(tx, n, exchange);",
+		"sd_tx_advance(tx, n, exchange);\n\tsd_copy(tx->at - n, b, n);")},
+	{"c-consume-first", "a receive gives space back, then copies the bytes out", scenes("c-stream"), edit("ring.c",
+		"copy_iov(rx->mem + sd_class_off[class], cap, head - sd_base_of(d, rgen), iov, skip + done, k, 0);\n\t\tdone += k;\n\t\thead += k;\n\t\tif (!peek)\n\t\t\tsd_store(&d->rx.head, head);",
+		"if (!peek)\n\t\t\tsd_store(&d->rx.head, head + k);\n\t\tcopy_iov(rx->mem + sd_class_off[class], cap, head - sd_base_of(d, rgen), iov, skip + done, k, 0);\n\t\tdone += k;\n\t\thead += k;")},
+	{"c-wake-first", "a small send wakes the receiver, then publishes", scenes("c-echo", "c-stream"), edit("send.c",
+		"sd_tx_append(&c->tx, b, n, c->burst == 0);\n\tpublished(c, fd);",
+		"int first = c->burst == 0;\n\tpublished(c, fd);\n\tsd_tx_append(&c->tx, b, n, first);")},
+	{"c-no-recheck", "who parks does not look again before it sleeps", scenes("c-echo", "c-stream"), edit("wait.c",
+		"while (attached == sd_attached(c) && !ready(c, fd, what)) {",
+		"for (int first = 1; attached == sd_attached(c) && (first || !ready(c, fd, what)); first = 0) {")},
+	{"c-parked-store", "who parks says so by a plain store", scenes("c-echo", "c-stream"), edit("wait.c",
+		"armed = sd_watch_arm(line, w->bell, 0);\n\t\tsd_add(&b->parked, 1);",
+		"armed = sd_watch_arm(line, w->bell, 0);\n\t\tsd_store(&b->parked, 1);")},
+	{"c-careless", "a sender publishes by plain stores although the receiver sleeps", scenes("c-stream", "c-echo"), edit("ring_fast.h",
+		"if (exchange || sd_peek(&tx->d->rx_watch.careful))", "if (exchange)")},
+	{"c-beyond-base", "a receiver reads beyond the end of a segment", scenes("c-stream"), edit("ring.c",
+		"if (left < k)\n\t\t\t\tk = left;", "")},
+	{"c-gen-before-tail", "a receiver looks at Gen, then at Tail", scenes("c-stream"), edit("ring.c",
+		"rx->tail = sd_load(&rx->d->tx.tail);\n\trx->gen = sd_load(&rx->d->tx.gen);",
+		"rx->gen = sd_load(&rx->d->tx.gen);\n\trx->tail = sd_load(&rx->d->tx.tail);")},
+	{"c-gen-before-base", "a sender publishes Gen before the segment's description", scenes("c-stream"), edit("ring.c",
+		"sd_poke(&d->seg.base[gen % SD_SEG_DESCS], tx->tail);\n\tsd_poke(&d->seg.class[gen % SD_SEG_DESCS], class);\n\tsd_store(&d->tx.gen, gen);",
+		"sd_store(&d->tx.gen, gen);\n\tsd_poke(&d->seg.base[gen % SD_SEG_DESCS], tx->tail);\n\tsd_poke(&d->seg.class[gen % SD_SEG_DESCS], class);")},
+	{"c-region-in-use", "a sender opens a segment in a region that is still being read", scenes("c-stream"), edit("ring.c",
+		"for (uint32_t g = rgen; g != gen + 1; g++) {", "for (uint32_t g = gen; g != gen + 1; g++) {")},
+	{"c-stale-tail", "a new holder of the send side goes on at the Tail that it knew", scenes("c-fork"), edit("ring.c",
+		"tx->tail = sd_peek(&d->tx.tail);\n\ttx->gen", "tx->gen")},
+	{"c-unlock-first", "the send side is unlocked before the bytes are published", scenes("c-shared", "c-fork"), edit("send.c",
+		"ssize_t r = ring_try(c, iov, n, skip, want, spill);\n\tif (locked)\n\t\tsd_unlock(&d->tx_lock);",
+		"if (locked)\n\t\tsd_unlock(&d->tx_lock);\n\tssize_t r = ring_try(c, iov, n, skip, want, spill);")},
+	{"c-lock-by-store", "the lock is looked at, then taken by a store", scenes("c-shared"), edit("lock.c",
+		"uint32_t me = sd_g.pid;\n\tif (sd_cas(&l->word, 0, me))\n\t\treturn;",
+		"uint32_t me = sd_g.pid;\n\tif (sd_load(&l->word) == 0) {\n\t\tsd_store(&l->word, me);\n\t\treturn;\n\t}")},
+	{"c-live-owner", "a lock is taken from an owner that is only slow", scenes("c-shared", "c-fork"), edit("lock.c",
+		"if (owner_dead(w)) {", "if ((w & SLEPT) || owner_dead(w)) {")},
+	{"c-dead-owner", "a lock is never taken from a dead owner", scenes("c-fork"), edit("lock.c",
+		"if (owner_dead(w)) {", "if (0) {")},
+	{"c-mutex-no-wake", "a mutex that was slept on is released without a wake-up", scenes("c-shared", "c-threads"), edit("lock.c",
+		"if (sd_xchg(m, 0) == 2)", "if (sd_xchg(m, 0) == 3)")},
+	{"c-early-eof", "EOF as soon as FIN is seen", scenes("c-stream", "c-kill"), edit("recv.c",
+		"if (sd_rx_unread(&c->rx) != 0) { /* published", "if (0) { /* published")},
+	{"c-wrong-n", "the promotion point forgets bytes that are on their way", scenes("c-stream", "c-echo"), edit("conn.c",
+		"return a.tcpi_bytes_acked + q - (end == 0);", "return a.tcpi_bytes_acked - (end == 0);")},
+	{"c-syn-byte", "the promotion point counts the SYN", scenes("c-stream"), edit("conn.c",
+		"return a.tcpi_bytes_acked + q - (end == 0);", "return a.tcpi_bytes_acked + q;")},
+	{"c-ring-too-early", "a receiver goes to the ring before it has read TCP up to N", scenes("c-stream", "c-echo"), edit("recv.c",
+		"if (left != 0) {", "if (left > 8) {")},
+	{"c-send-inside", "promotion while another thread is inside a send on TCP", scenes("c-shared"), edit("conn.c",
+		"if (sd_load(&c->ksend) == 0 && sd_tx_gen(d) == 0) {", "if (sd_tx_gen(d) == 0) {")},
+	{"c-late-send", "a send that was on its way to TCP goes there after promotion", scenes("c-shared"), edit("send.c",
+		"r = -ESTALE;\n", "r = sd_sys(SYS_sendmsg, fd, &m, flags);\n")},
+	{"c-fork-unmarked", "fork does not mark promoted connections as shared", scenes("c-fork"), edit("fork.c",
+		"sd_store(&sd_in(c)->rx_lock.mode, 1);\n\t\t\tsd_store(&sd_out(c)->tx_lock.mode, 1);", "")},
+	{"c-fork-candidate", "after a fork both processes may promote the connection", scenes("c-fork"), edit("fork.c",
+		"} else if (st != SD_ST_KERNEL) {", "} else if (0) {")},
+	{"c-peek-twice", "a peek that spans TCP, ring and TCP again shows the first bytes twice", scenes("c-threads"), edit("recv.c",
+		"done == want || sd_peek(&d->rx.rgen) == 0 || ", "done == want || ")},
+	{"c-own-fin", "a thread takes the effect of its own process's shutdown for the peer's close", scenes("c-threads"), edit("conn.c",
+		"if (sd_conn_demote_tx(c) && unread) {", "if ((sd_conn_demote_tx(c), unread)) {")},
+}
+
+func scenes(names ...string) []string { return names }
+
+func edit(file, old, new string) []Edit { return []Edit{{file, old, new}} }
+
+func init() {
+	for _, m := range mistakes {
+		sim.RegisterCanary(&sim.Canary{
+			Name:      m.name,
+			About:     m.about,
+			Scenarios: m.scenes,
+			Plant:     func() error { return Use(m.edits...) },
+			Remove:    func() error { return Use() },
+		})
+	}
+}

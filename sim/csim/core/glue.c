@@ -1,0 +1,296 @@
+/* What the C core finds in a simulated process in place of libc, of the monitor's client and of its
+ * start. Defined hidden in the same library, they are what its own calls bind to. */
+#include <poll.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+
+#include "epoll.h"
+#include "real.h"
+
+#define ENTRY __attribute__((visibility("default")))
+#define STAND_IN SD_HIDDEN
+
+struct sim_api sim;
+ENTRY void sim_bind(const struct sim_api *api) { sim = *api; }
+struct sd_global sd_g = {.out_fd = -1};
+struct sd_real sd_real_;
+
+extern SD_HIDDEN unsigned char __start_sdtls[], __stop_sdtls[];
+ENTRY unsigned char *sim_tls(size_t *n)
+{
+	*n = __stop_sdtls - __start_sdtls;
+	return __start_sdtls;
+}
+
+/* ---- libc ---- */
+char STAND_IN __libc_single_threaded = 1;
+STAND_IN void *calloc(size_t n, size_t size) { return sim.alloc(n * size); }
+STAND_IN void *malloc(size_t n) { return sim.alloc(n); }
+STAND_IN void free(void *p) { (void)p; }
+STAND_IN void *realloc(void *p, size_t n)
+{
+	void *q = sim.alloc(n);
+	if (p && q) /* within one heap: what follows the old block is only read */
+		memcpy(q, p, n);
+	return q;
+}
+STAND_IN void *mmap(void *at, size_t n, int prot, int flags, int fd, off_t off)
+{
+	(void)at, (void)prot, (void)flags, (void)fd, (void)off;
+	void *p = sim.alloc(n);
+	return p ? p : MAP_FAILED;
+}
+STAND_IN int munmap(void *p, size_t n) { return (void)p, (void)n, 0; }
+STAND_IN int sched_getcpu(void) { return sim.cpu(); }
+STAND_IN int clock_gettime(clockid_t id, struct timespec *t)
+{
+	int64_t now = sim.now();
+	if (id == CLOCK_MONOTONIC_COARSE)
+		now -= now % 4000000;
+	t->tv_sec = now / 1000000000;
+	t->tv_nsec = now % 1000000000;
+	return 0;
+}
+
+static __thread void *specific = NULL;
+static void (*destructor)(void *);
+static void (*prepare_fork)(void), (*parent_forked)(void), (*child_forked)(void);
+STAND_IN int pthread_key_create(pthread_key_t *k, void (*fn)(void *))
+{
+	*k = 0;
+	destructor = fn;
+	return 0;
+}
+STAND_IN int pthread_setspecific(pthread_key_t k, const void *v)
+{
+	(void)k;
+	specific = (void *)v;
+	return 0;
+}
+STAND_IN int pthread_once(pthread_once_t *o, void (*fn)(void))
+{
+	if (*o == 0)
+		fn();
+	*o = 1;
+	return 0;
+}
+STAND_IN int pthread_atfork(void (*a)(void), void (*b)(void), void (*c)(void))
+{
+	prepare_fork = a, parent_forked = b, child_forked = c;
+	return 0;
+}
+
+static ssize_t k_read(int fd, void *b, size_t n)
+{
+	struct iovec v = {b, n};
+	struct msghdr m = {.msg_iov = &v, .msg_iovlen = 1};
+	return sd_ret(sd_sys(SYS_recvmsg, fd, &m, 0));
+}
+static ssize_t k_write(int fd, const void *b, size_t n)
+{
+	struct iovec v = {(void *)b, n};
+	struct msghdr m = {.msg_iov = &v, .msg_iovlen = 1};
+	return sd_ret(sd_sys(SYS_sendmsg, fd, &m, 0));
+}
+static ssize_t k_recv(int fd, void *b, size_t n, int flags)
+{
+	struct iovec v = {b, n};
+	struct msghdr m = {.msg_iov = &v, .msg_iovlen = 1};
+	return sd_ret(sd_sys(SYS_recvmsg, fd, &m, flags));
+}
+static ssize_t k_send(int fd, const void *b, size_t n, int flags)
+{
+	struct iovec v = {(void *)b, n};
+	struct msghdr m = {.msg_iov = &v, .msg_iovlen = 1};
+	return sd_ret(sd_sys(SYS_sendmsg, fd, &m, flags));
+}
+static int k_close(int fd) { return sd_ret(sd_sys(SYS_close, fd)); }
+static int k_shutdown(int fd, int how) { return sd_ret(sd_sys(SYS_shutdown, fd, how)); }
+static int k_dup(int fd) { return sd_ret(sd_sys(SYS_dup, fd)); }
+static int k_poll(struct pollfd *p, nfds_t n, int ms)
+{
+	struct timespec t = {ms / 1000, ms % 1000 * 1000000};
+	return sd_ret(sd_sys(SYS_ppoll, p, n, ms < 0 ? NULL : &t, 0, 8));
+}
+static int k_epoll_create1(int flags) { return sd_ret(sd_sys(SYS_epoll_create1, flags)); }
+static int k_epoll_ctl(int ep, int op, int fd, struct epoll_event *e)
+{
+	return sd_ret(sd_sys(SYS_epoll_ctl, ep, op, fd, e));
+}
+static int k_setsockopt(int fd, int level, int name, const void *v, socklen_t n)
+{
+	return sd_ret(sd_sys(SYS_setsockopt, fd, level, name, v, n));
+}
+static int k_getsockopt(int fd, int level, int name, void *v, socklen_t *n)
+{
+	return sd_ret(sd_sys(SYS_getsockopt, fd, level, name, v, n));
+}
+static int k_fcntl(int fd, int cmd, void *arg) { return sd_ret(sd_sys(SYS_fcntl, fd, cmd, arg)); }
+
+void sd_init(void)
+{
+	sd_real_ = (struct sd_real){.read = k_read,
+				    .write = k_write,
+				    .recv = k_recv,
+				    .send = k_send,
+				    .close = k_close,
+				    .shutdown = k_shutdown,
+				    .dup = k_dup,
+				    .poll = k_poll,
+				    .epoll_create1 = k_epoll_create1,
+				    .epoll_ctl = k_epoll_ctl,
+				    .setsockopt = k_setsockopt,
+				    .getsockopt = k_getsockopt,
+				    .fcntl = k_fcntl};
+}
+
+/* ---- the monitor's client: offers go to the simulated monitor, introductions come from it ---- */
+struct intro {
+	uint64_t cookie;
+	uint32_t slot, end;
+	unsigned char *mem, *bells;
+	uint32_t proc, pad;
+};
+static sd_mutex client;
+static struct sd_conn *waiting;
+static uint32_t mail_seen;
+static struct sd_peer *peers;
+
+static struct sd_bell_page *page(void) { return (struct sd_bell_page *)sd_g.bells; }
+
+void sd_count(unsigned counter) { page()->count[counter]++; }
+
+void sd_mon_offer(struct sd_conn *c, int fd)
+{
+	socklen_t n = sizeof c->cookie;
+	sd_mutex_lock(&client);
+	sd_sys(SYS_getsockopt, fd, SOL_SOCKET, SO_COOKIE, &c->cookie, &n);
+	sd_mutex_lock(&sd_promote_mutex);
+	int go = c->state == SD_ST_TCP;
+	if (go) {
+		c->wait_next = waiting;
+		waiting = c;
+		sd_store(&c->state, SD_ST_OFFERED);
+	}
+	sd_mutex_unlock(&sd_promote_mutex);
+	if (go)
+		sd_sys(SIM_SYS_OFFER, c->cookie, c->end);
+	sd_mutex_unlock(&client);
+}
+
+static struct sd_conn *take_waiting(uint64_t cookie)
+{
+	for (struct sd_conn **p = &waiting; *p; p = &(*p)->wait_next)
+		if ((*p)->cookie == cookie) {
+			struct sd_conn *c = *p;
+			*p = c->wait_next;
+			return c;
+		}
+	return NULL;
+}
+
+void sd_mon_withdraw(struct sd_conn *c)
+{
+	sd_mutex_lock(&client);
+	sd_mutex_lock(&sd_promote_mutex);
+	take_waiting(c->cookie);
+	sd_store(&c->state, SD_ST_KERNEL);
+	sd_mutex_unlock(&sd_promote_mutex);
+	sd_mutex_unlock(&client);
+}
+
+static struct sd_peer *meet(const struct intro *m)
+{
+	for (struct sd_peer *p = peers; p; p = p->next)
+		if (p->proc == m->proc)
+			return p;
+	struct sd_peer *p = calloc(1, sizeof *p);
+	*p = (struct sd_peer){.arena = 1, .proc = m->proc, .mem = m->mem, .bells = m->bells, .next = peers};
+	return peers = p;
+}
+
+void sd_mon_mail(void)
+{
+	struct intro m;
+	uint32_t mail = sd_load(&page()->mail);
+	if (mail == sd_peek(&mail_seen))
+		return;
+	sd_mutex_lock(&client);
+	mail_seen = mail;
+	while (sd_sys(SIM_SYS_INTRO, &m) == 0) {
+		struct sd_peer *p = meet(&m);
+		sd_mutex_lock(&sd_promote_mutex);
+		struct sd_conn *c = take_waiting(m.cookie);
+		if (c)
+			sd_conn_attach(c, p, m.slot, m.end);
+		sd_mutex_unlock(&sd_promote_mutex);
+	}
+	sd_mutex_unlock(&client);
+}
+
+void sd_mon_note(struct sd_conn *c, int fd, unsigned why) { (void)c, (void)fd, (void)why; }
+void sd_mon_gone(uint64_t cookie, uint32_t arena, uint32_t slot) { sd_sys(SIM_SYS_GONE, cookie, arena, slot); }
+void sd_client_moved(int from, int to) { (void)from, (void)to; }
+void sd_mon_fork_child(void)
+{
+	client = 0;
+	waiting = NULL;
+}
+
+/* ---- signals: handlers are empty, with SA_RESTART; the kernel says -EINTR where one ran ---- */
+__thread uint32_t sd_handled = 0;
+long sd_sleep(long n, long a, long b, long c, long d, long e, long f)
+{
+	if (sd_handled)
+		return -EINTR;
+	long r = sd_sys6(n, a, b, c, d, e, f);
+	if (r == -EINTR)
+		sd_handled = SD_RESTARTED;
+	return r;
+}
+int sd_interrupted(int restarts)
+{
+	sd_handled = SD_NOTHING;
+	return !restarts;
+}
+
+/* ---- what simulated programs call; a failure is -errno ---- */
+static long result(long r) { return r < 0 ? -errno : r; }
+
+ENTRY long sim_start(unsigned char *bells, long cores)
+{
+	sd_init();
+	sd_g.pid = sim.pid();
+	sd_g.cores = cores;
+	sd_g.bells = bells;
+	sd_g.on = 1;
+	sd_fork_init();
+	return 0;
+}
+ENTRY long sim_threads(long n) { return __libc_single_threaded = n < 2, 0; }
+ENTRY long sim_thread_exit(void)
+{
+	if (specific && destructor)
+		destructor(specific);
+	return 0;
+}
+ENTRY long sim_track(long fd, long end) { return sd_track(fd, end), 0; }
+ENTRY long sim_send(long fd, void *b, size_t n, long flags) { return result(send(fd, b, n, flags)); }
+ENTRY long sim_recv(long fd, void *b, size_t n, long flags) { return result(recv(fd, b, n, flags)); }
+ENTRY long sim_close(long fd) { return result((int)close(fd)); }
+ENTRY long sim_shutdown(long fd, long how) { return result((int)shutdown(fd, how)); }
+ENTRY long sim_poll(struct pollfd *p, long n, long ms) { return result((int)poll(p, n, ms)); }
+ENTRY long sim_nap(long ns) { return sd_sys(SIM_SYS_NAP, ns); }
+ENTRY long sim_fork_prepare(void) { return prepare_fork(), 0; }
+ENTRY long sim_fork_parent(void) { return parent_forked(), 0; }
+ENTRY long sim_fork_child(void) { return child_forked(), 0; }
+ENTRY long sim_epoll_create(void) { return result((int)epoll_create1(0)); }
+ENTRY long sim_epoll_ctl(long ep, long op, long fd, struct epoll_event *e) { return result((int)epoll_ctl(ep, op, fd, e)); }
+ENTRY long sim_epoll_wait(long ep, struct epoll_event *e, long n, long ms) { return result((int)epoll_wait(ep, e, n, ms)); }
+
+/* ---- rings alone, without a connection: one direction, its lock, its watch lines ---- */
+ENTRY long sim_lock(struct sd_lock_line *l) { return sd_lock(l), 0; }
+ENTRY long sim_unlock(struct sd_lock_line *l) { return sd_unlock(l), 0; }
