@@ -76,7 +76,7 @@ void sd_conn_keep(struct sd_conn *c, int fd, unsigned why)
 	if (st == SD_ST_TCP || st == SD_ST_OFFERED)
 		sd_store(&c->state, SD_ST_KERNEL);
 	sd_mutex_unlock(&sd_promote_mutex);
-	if (why < sizeof counter && counter[why] && st != SD_ST_KERNEL)
+	if (why < sizeof counter && counter[why] && (st == SD_ST_TCP || st == SD_ST_OFFERED))
 		sd_count(counter[why]);
 	if (st == SD_ST_OFFERED)
 		sd_mon_note(c, fd, why);

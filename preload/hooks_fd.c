@@ -191,8 +191,11 @@ SD_EXPORT int ioctl(int fd, unsigned long request, ...)
 		return r;
 	if (request == FIONBIO)
 		c->known = 0;
-	if (request == FIOASYNC && *(int *)arg)
+	if (request == FIOASYNC && *(int *)arg) {
+		if (sd_attached(c))
+			sd_count(SD_COUNT_UNHOOKED);
 		sd_conn_keep(c, fd, SD_STATUS_OPTION);
+	}
 	if (request == FIONREAD && sd_attached(c) && sd_tx_gen(sd_in(c)) != 0) {
 		uint64_t more = sd_rx_unread(&c->rx);
 		*(int *)arg += more < 1 << 30 ? (int)more : 1 << 30;

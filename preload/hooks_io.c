@@ -132,7 +132,7 @@ SD_EXPORT int recvmmsg(int fd, struct mmsghdr *v, unsigned n, int flags, struct 
 		int f = flags & ~MSG_WAITFORONE;
 		if (i > 0 && (flags & MSG_WAITFORONE))
 			f |= MSG_DONTWAIT;
-		ssize_t r = sd_recv(c, fd, m->msg_iov, m->msg_iovlen, f, m);
+		ssize_t r = m->msg_iovlen > 1024 ? -EMSGSIZE : sd_recv(c, fd, m->msg_iov, m->msg_iovlen, f, m);
 		if (r < 0)
 			return i ? (int)i : (int)sd_ret(r);
 		v[i].msg_len = r;
@@ -213,7 +213,7 @@ SD_EXPORT int sendmmsg(int fd, struct mmsghdr *v, unsigned n, int flags)
 	unsigned i = 0;
 	for (; i < n && i < 1024; i++) {
 		struct msghdr *m = &v[i].msg_hdr;
-		ssize_t r = sd_send(c, fd, m->msg_iov, m->msg_iovlen, flags, m);
+		ssize_t r = m->msg_iovlen > 1024 ? -EMSGSIZE : sd_send(c, fd, m->msg_iov, m->msg_iovlen, flags, m);
 		if (r < 0)
 			return i ? (int)i : (int)sd_ret(r);
 		v[i].msg_len = r;
