@@ -2,7 +2,6 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/un.h>
 
@@ -12,7 +11,7 @@ static sd_mutex wakers_mutex;
 static struct sd_waker *wakers;
 static pthread_key_t thread_key;
 static pthread_once_t thread_once = PTHREAD_ONCE_INIT;
-static __thread struct sd_waker *mine;
+static __thread struct sd_waker self, *mine; /* mine: &self once it is made; no allocation: a handler may wait */
 
 static struct sd_bell *bell_at(unsigned char *page, unsigned i)
 {
@@ -123,7 +122,6 @@ struct sd_bell *sd_waker_bell(struct sd_waker *w)
 static void thread_gone(void *arg)
 {
 	sd_waker_fini(arg);
-	free(arg);
 	mine = NULL;
 }
 
@@ -133,16 +131,11 @@ struct sd_waker *sd_waker_of_thread(void)
 {
 	if (mine)
 		return mine;
-	struct sd_waker *w = calloc(1, sizeof *w);
-	if (w == NULL)
+	if (sd_waker_init(&self) < 0)
 		return NULL;
-	if (sd_waker_init(w) < 0) {
-		free(w);
-		return NULL;
-	}
 	pthread_once(&thread_once, make_key);
-	pthread_setspecific(thread_key, w);
-	return mine = w;
+	pthread_setspecific(thread_key, &self);
+	return mine = &self;
 }
 
 /* A child's sleepers need addresses of their own: the parent's sockets are shared with it. Epoll
@@ -162,7 +155,6 @@ void sd_waker_fork_child(void)
 	w->bell = -1;
 	if (sd_waker_init(w) < 0) {
 		pthread_setspecific(thread_key, NULL);
-		free(w);
 		mine = NULL;
 	}
 }

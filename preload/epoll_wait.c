@@ -160,11 +160,11 @@ static int translate(struct sd_set *s, const struct epoll_event *k, int n, struc
 static long kernel_wait(struct sd_set *s, struct epoll_event *ev, int max, int64_t ns, const void *mask)
 {
 	struct timespec t = {ns / 1000000000, ns % 1000000000};
-	long r = sd_sleep(SYS_epoll_pwait2, s->fd, (long)ev, max, ns == INT64_MAX ? 0 : (long)&t, (long)mask, 8);
+	long r = sd_wait_sleep(SYS_epoll_pwait2, s->fd, (long)ev, max, ns == INT64_MAX ? 0 : (long)&t, (long)mask, 8);
 	if (r != -ENOSYS)
 		return r;
 	int ms = ns == INT64_MAX ? -1 : ns / 1000000 < 1 << 30 ? (int)((ns + 999999) / 1000000) : 1 << 30;
-	return sd_sleep(SYS_epoll_pwait, s->fd, (long)ev, max, ms, (long)mask, 8);
+	return sd_wait_sleep(SYS_epoll_pwait, s->fd, (long)ev, max, ms, (long)mask, 8);
 }
 
 static long kernel_look(struct sd_set *s, struct epoll_event *ev, int max)
@@ -223,10 +223,14 @@ static void relook(struct sd_set *s)
 static int park(struct sd_set *s, struct epoll_event *ev, int max, int64_t deadline, const void *mask)
 {
 	struct sd_bell *b = s->bell;
+	struct sd_wait wait = {&s->waker, b, NULL, NULL, NULL};
+	int64_t ns = 0;
+	sd_enter();
 	sd_add(&s->waker.waiting, 1);
 	if (b)
 		sd_add(&b->parked, 1);
-	int64_t ns = 0;
+	sd_wait_begin(&wait);
+	sd_leave();
 	sd_mutex_lock(&s->mutex);
 	int settle = s->recent != NULL || s->lame;
 	int wake = s->hot_head != NULL || (b == NULL && s->bell != NULL) || (b && sd_bell_pending(b));
@@ -240,9 +244,7 @@ static int park(struct sd_set *s, struct epoll_event *ev, int max, int64_t deadl
 			sd_count(SD_COUNT_PARK);
 	}
 	long r = wake ? kernel_look(s, ev, max) : kernel_wait(s, ev, max, ns, mask);
-	if (b)
-		sd_add(&b->parked, -1);
-	sd_add(&s->waker.waiting, -1);
+	sd_wait_end();
 	sd_mutex_lock(&s->mutex);
 	if (r > 0)
 		r = translate(s, ev, r, ev);
@@ -292,6 +294,7 @@ int sd_set_wait(struct sd_set *s, struct epoll_event *ev, int max, int64_t deadl
 {
 	if (max <= 0)
 		return -EINVAL;
+	sd_cancellation_point();
 	sd_handled = SD_NOTHING;
 	sd_add(&s->users, 1);
 	sd_mon_mail();

@@ -39,6 +39,8 @@ static void in_child(void)
 	sd_mon_fork_child();
 	sd_waker_fork_child();
 	sd_promote_mutex = 0;
+	if (sd_section) /* of before_fork */
+		sd_leave();
 }
 
 void sd_fork_init(void) { pthread_atfork(before_fork, in_parent, in_child); }

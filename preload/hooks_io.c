@@ -9,27 +9,32 @@
 #include "ring_fast.h"
 
 /* A small send into room that is known, a small receive of bytes that are known to be there: no call,
- * and no look at a line that others write but to see who watches. 0: not done. */
-static inline size_t send_now(int fd, const void *b, size_t n)
+ * and no look at a line that others write but to see who watches. may_…: it looks as if; then, in a
+ * section, what a handler may have changed since is looked at again, and …_now does it. */
+static inline int may_send(struct sd_conn *c, size_t n)
 {
-	struct sd_conn *c = sd_conn_of(fd);
-	if (!c || n - 1 >= SD_SMALL || n > c->tx.room || c->burst % 8 == 0 || sd_multi())
-		return 0;
+	return c && n - 1 < SD_SMALL && n <= c->tx.room && c->burst % 8 != 0 && !sd_multi();
+}
+
+static inline size_t send_now(struct sd_conn *c, const void *b, size_t n)
+{
 	c->burst++;
 	sd_copy_small(c->tx.at, b, n);
 	sd_tx_advance(&c->tx, n, 0);
-	return sd_watched(&c->tx.d->rx_watch) ? sd_send_fire(c, n) : n;
+	return sd_watched(&c->tx.d->rx_watch) ? sd_send_fire(c, n) : sd_leave_with(n);
 }
 
-static inline size_t recv_now(int fd, void *b, size_t n)
+static inline int may_recv(struct sd_conn *c, size_t n)
 {
-	struct sd_conn *c = sd_conn_of(fd);
-	if (!c || n - 1 >= SD_SMALL || n > c->rx.ready || c->oneway < SD_ONEWAY || c->careful_ns ||
-	    sd_watched(&c->rx.d->tx_watch) || sd_multi())
-		return 0;
+	return c && n - 1 < SD_SMALL && n <= c->rx.ready && c->oneway >= SD_ONEWAY && !c->careful_ns &&
+	       !sd_watched(&c->rx.d->tx_watch) && !sd_multi();
+}
+
+static inline size_t recv_now(struct sd_conn *c, void *b, size_t n)
+{
 	sd_copy_small(b, c->rx.from, n);
 	sd_rx_advance(&c->rx, n);
-	return n;
+	return sd_leave_with(n);
 }
 
 static __attribute__((noinline)) ssize_t recv_one(struct sd_conn *c, int fd, void *b, size_t n, int flags)
@@ -50,19 +55,37 @@ static __attribute__((noinline)) ssize_t send_one(struct sd_conn *c, int fd, con
 	return sd_ret(sd_send(c, fd, &v, 1, flags, NULL));
 }
 
+static __attribute__((noinline, cold)) ssize_t read_again(int fd, void *b, size_t n)
+{
+	sd_leave();
+	return read(fd, b, n);
+}
+
 SD_EXPORT ssize_t read(int fd, void *b, size_t n)
 {
-	if (recv_now(fd, b, n))
-		return n;
-	struct sd_conn *c = sd_live(fd);
+	struct sd_conn *c = sd_conn_of(fd);
+	if (may_recv(c, n)) {
+		sd_enter_first();
+		return n <= c->rx.ready ? recv_now(c, b, n) : read_again(fd, b, n);
+	}
+	c = sd_live(fd);
 	return c ? recv_one(c, fd, b, n, 0) : sd_real()->read(fd, b, n);
+}
+
+static __attribute__((noinline, cold)) ssize_t recv_again(int fd, void *b, size_t n, int flags)
+{
+	sd_leave();
+	return recv(fd, b, n, flags);
 }
 
 SD_EXPORT ssize_t recv(int fd, void *b, size_t n, int flags)
 {
-	if ((flags & ~MSG_WAITALL) == 0 && recv_now(fd, b, n))
-		return n;
-	struct sd_conn *c = sd_live(fd);
+	struct sd_conn *c = sd_conn_of(fd);
+	if ((flags & ~MSG_WAITALL) == 0 && may_recv(c, n)) {
+		sd_enter_first();
+		return n <= c->rx.ready ? recv_now(c, b, n) : recv_again(fd, b, n, flags);
+	}
+	c = sd_live(fd);
 	return c ? recv_one(c, fd, b, n, flags) : sd_real()->recv(fd, b, n, flags);
 }
 
@@ -143,19 +166,37 @@ SD_EXPORT int recvmmsg(int fd, struct mmsghdr *v, unsigned n, int flags, struct 
 }
 
 /* Linux raises SIGPIPE for write as for send; -EPIPE without MSG_NOSIGNAL is handled in sd_send. */
+static __attribute__((noinline, cold)) ssize_t write_again(int fd, const void *b, size_t n)
+{
+	sd_leave();
+	return write(fd, b, n);
+}
+
 SD_EXPORT ssize_t write(int fd, const void *b, size_t n)
 {
-	if (send_now(fd, b, n))
-		return n;
-	struct sd_conn *c = sd_live(fd);
+	struct sd_conn *c = sd_conn_of(fd);
+	if (may_send(c, n)) {
+		sd_enter_first();
+		return n <= c->tx.room ? send_now(c, b, n) : write_again(fd, b, n);
+	}
+	c = sd_live(fd);
 	return c ? send_one(c, fd, b, n, 0) : sd_real()->write(fd, b, n);
+}
+
+static __attribute__((noinline, cold)) ssize_t send_again(int fd, const void *b, size_t n, int flags)
+{
+	sd_leave();
+	return send(fd, b, n, flags);
 }
 
 SD_EXPORT ssize_t send(int fd, const void *b, size_t n, int flags)
 {
-	if (!(flags & MSG_OOB) && send_now(fd, b, n))
-		return n;
-	struct sd_conn *c = sd_live(fd);
+	struct sd_conn *c = sd_conn_of(fd);
+	if (!(flags & MSG_OOB) && may_send(c, n)) {
+		sd_enter_first();
+		return n <= c->tx.room ? send_now(c, b, n) : send_again(fd, b, n, flags);
+	}
+	c = sd_live(fd);
 	return c ? send_one(c, fd, b, n, flags) : sd_real()->send(fd, b, n, flags);
 }
 

@@ -4,6 +4,8 @@
 
 #include "sd.h"
 
+/* Who holds a lock is in a section: no handler runs that could want the same lock. */
+
 static long futex(uint32_t *w, int op, uint32_t v, const struct timespec *t)
 {
 	return sd_sys(SYS_futex, w, op, v, t);
@@ -11,6 +13,7 @@ static long futex(uint32_t *w, int op, uint32_t v, const struct timespec *t)
 
 void sd_mutex_lock(sd_mutex *m)
 {
+	sd_enter();
 	if (sd_cas(m, 0, 1))
 		return;
 	for (int i = 0; i < 100; i++) {
@@ -26,6 +29,7 @@ void sd_mutex_unlock(sd_mutex *m)
 {
 	if (sd_xchg(m, 0) == 2)
 		futex(m, FUTEX_WAKE_PRIVATE, 1, NULL);
+	sd_leave();
 }
 
 #define SLEPT 0x80000000u
@@ -40,6 +44,7 @@ static int owner_dead(uint32_t w)
 void sd_lock(struct sd_lock_line *l)
 {
 	uint32_t me = sd_g.pid;
+	sd_enter();
 	if (sd_cas(&l->word, 0, me))
 		return;
 	for (int i = 0; i < 200; i++) {
@@ -73,4 +78,5 @@ void sd_unlock(struct sd_lock_line *l)
 {
 	if (sd_xchg(&l->word, 0) & SLEPT)
 		futex(&l->word, FUTEX_WAKE, 1, NULL);
+	sd_leave();
 }

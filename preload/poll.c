@@ -7,6 +7,7 @@
 
 #define SPIN_NS 20000
 #define SETTLE_NS 1000000
+#define FEW 2048
 
 static __thread unsigned misses;
 
@@ -99,7 +100,7 @@ static long kernel_look(struct pollfd *k, nfds_t n)
 static long kernel_poll(struct pollfd *k, nfds_t n, int64_t ns, const void *mask)
 {
 	struct timespec t = {ns / 1000000000, ns % 1000000000};
-	return sd_sleep(SYS_ppoll, (long)k, n, ns == INT64_MAX ? 0 : (long)&t, (long)mask, 8, 0);
+	return sd_wait_sleep(SYS_ppoll, (long)k, n, ns == INT64_MAX ? 0 : (long)&t, (long)mask, 8, 0);
 }
 
 static int spin(struct pollfd *fds, nfds_t n)
@@ -132,6 +133,12 @@ static int spin(struct pollfd *fds, nfds_t n)
 	return 0;
 }
 
+struct armed {
+	struct pollfd *fds;
+	nfds_t n;
+	int bell;
+};
+
 static int arm(struct pollfd *fds, nfds_t n, int bell, int on)
 {
 	int all = 1;
@@ -154,6 +161,12 @@ static int arm(struct pollfd *fds, nfds_t n, int bell, int on)
 	return all;
 }
 
+static void disarm(void *arg)
+{
+	struct armed *a = arg;
+	arm(a->fds, a->n, a->bell, 0);
+}
+
 static void ignore(void *arg, unsigned member)
 {
 	(void)arg;
@@ -162,8 +175,10 @@ static void ignore(void *arg, unsigned member)
 
 static int park(struct pollfd *fds, struct pollfd *k, nfds_t n, int64_t deadline, const void *mask)
 {
+	sd_enter();
 	struct sd_waker *w = sd_waker_of_thread();
 	struct sd_bell *b = w ? sd_waker_bell(w) : NULL;
+	struct armed a = {fds, n, b ? w->bell : -1};
 	int armed = 0, kernel, result = 0;
 	if (b) {
 		armed = arm(fds, n, w->bell, 1);
@@ -172,6 +187,9 @@ static int park(struct pollfd *fds, struct pollfd *k, nfds_t n, int64_t deadline
 	}
 	if (w)
 		sd_add(&w->waiting, 1);
+	struct sd_wait wait = {w, b, NULL, b ? disarm : NULL, &a};
+	sd_wait_begin(&wait);
+	sd_leave();
 	int64_t settled = sd_now_ns() + SETTLE_NS;
 	while ((result = look(fds, n, &kernel)) == 0) {
 		int64_t now = sd_now_ns(), until = deadline;
@@ -196,26 +214,23 @@ static int park(struct pollfd *fds, struct pollfd *k, nfds_t n, int64_t deadline
 		if (kicked)
 			break; /* a connection may have been attached: arm it too */
 	}
-	if (w)
-		sd_add(&w->waiting, -1);
-	if (b) {
-		sd_add(&b->parked, -1);
-		arm(fds, n, w->bell, 0);
-	}
+	sd_wait_end();
 	return result;
 }
 
 int sd_poll(struct pollfd *fds, nfds_t n, int64_t deadline, const void *mask)
 {
-	struct pollfd few[64], *k = few;
+	/* On the stack, where a handler that jumps away leaves nothing behind. */
+	struct pollfd *k = n < FEW ? __builtin_alloca((n + 1) * sizeof *k) : malloc((n + 1) * sizeof *k);
 	int kernel, r;
+	if (k == NULL)
+		return -ENOMEM;
+	sd_cancellation_point();
 	sd_handled = SD_NOTHING;
 	sd_mon_mail();
 	for (nfds_t i = 0; i < n; i++)
 		if (sd_set_of(fds[i].fd))
 			sd_set_nest(sd_set_of(fds[i].fd));
-	if (n + 1 > 64 && (k = malloc((n + 1) * sizeof *k)) == NULL)
-		return -ENOMEM;
 	for (;;) {
 		r = look(fds, n, &kernel);
 		if (r > 0 && !kernel)
@@ -236,7 +251,7 @@ int sd_poll(struct pollfd *fds, nfds_t n, int64_t deadline, const void *mask)
 		if (r != 0 || sd_now_ns() >= deadline)
 			break;
 	}
-	if (k != few)
+	if (n >= FEW)
 		free(k);
 	return r;
 }

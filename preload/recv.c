@@ -179,7 +179,7 @@ static void received(struct sd_conn *c)
 }
 
 /* sd_recv_now where it has to think. */
-int sd_recv_fast(struct sd_conn *c, void *b, size_t n)
+static int recv_fast(struct sd_conn *c, void *b, size_t n)
 {
 	if (!sd_attached(c) || n == 0 || sd_multi() || sd_peek(&sd_in(c)->rx_lock.mode))
 		return 0;
@@ -191,6 +191,14 @@ int sd_recv_fast(struct sd_conn *c, void *b, size_t n)
 	sd_rx_take(&c->rx, b, n);
 	received(c);
 	return 1;
+}
+
+int sd_recv_fast(struct sd_conn *c, void *b, size_t n)
+{
+	sd_enter();
+	int done = recv_fast(c, b, n);
+	sd_leave();
+	return done;
 }
 
 ssize_t sd_recv(struct sd_conn *c, int fd, const struct iovec *iov, int n, int flags, struct msghdr *mh)
@@ -205,6 +213,7 @@ ssize_t sd_recv(struct sd_conn *c, int fd, const struct iovec *iov, int n, int f
 	/* An empty ring means: spin, then sleep, and only then ask the anchor, which the sleep watches too.
 	 * A call that may not block asks at once. */
 	int ask = flags & MSG_DONTWAIT;
+	sd_cancellation_point();
 	sd_handled = SD_NOTHING;
 	for (;;) {
 		if (!sd_attached(c)) {
@@ -215,6 +224,7 @@ ssize_t sd_recv(struct sd_conn *c, int fd, const struct iovec *iov, int n, int f
 		} else {
 			struct sd_direction *d = sd_in(c);
 			int locked = sd_multi() || sd_peek(&d->rx_lock.mode);
+			sd_enter();
 			if (locked)
 				sd_lock(&d->rx_lock);
 			r = ring_try(c, fd, iov, n, done, want - done, flags, ask);
@@ -222,6 +232,7 @@ ssize_t sd_recv(struct sd_conn *c, int fd, const struct iovec *iov, int n, int f
 				sd_unlock(&d->rx_lock);
 			if (r > 0 && sd_peek(&d->rx.rgen) != 0 && !(flags & MSG_PEEK))
 				received(c);
+			sd_leave();
 		}
 		if (r > 0) {
 			done += r;
@@ -239,7 +250,9 @@ ssize_t sd_recv(struct sd_conn *c, int fd, const struct iovec *iov, int n, int f
 			continue;
 		}
 		if (sd_attached(c) && sd_spin(c, fd, SD_WAIT_RX)) {
+			sd_enter();
 			sd_rx_look(&c->rx);
+			sd_leave();
 			if (n == 1 && done == 0 && (flags & ~MSG_WAITALL) == 0 && sd_recv_fast(c, iov->iov_base, want)) {
 				r = want;
 				goto out;

@@ -198,6 +198,21 @@ int sd_yield(void); /* 1: it was quick, another may pay; 0: do not yield now */
  * thread and the handlers that interrupt it. */
 enum { SD_NOTHING = 0, SD_RESTARTED = 1 /* with SA_RESTART only */, SD_INTERRUPTED = 2 /* one without */ };
 extern __thread uint32_t sd_handled;
+/* What a thread that is about to sleep has armed and counted, for a handler to take back before it
+ * runs: it may wait itself, or jump away. After a handler nothing is armed: start over. */
+struct sd_wait {
+	struct sd_waker *waker; /* its waiting was counted; or NULL */
+	struct sd_bell *bell;	/* its parked was counted; or NULL */
+	uint32_t *count;	/* one more that was; or NULL */
+	void (*disarm)(void *); /* or NULL */
+	void *arg;
+};
+/* sd_wait_begin: at the end of the section which armed; w is the caller's until sd_wait_end. */
+void sd_wait_begin(struct sd_wait *w);
+void sd_wait_end(void);
+/* sd_wait_sleep is sd_sleep between the two, and a cancellation point. */
+long sd_wait_sleep(long n, long a, long b, long c, long d, long e, long f);
+void sd_cancellation_point(void);
 /* sd_interrupted, after -EINTR: 1 if the call must report it (signal(7)); 0: go on waiting. restarts:
  * it is of those that SA_RESTART restarts. */
 int sd_interrupted(int restarts);
@@ -206,7 +221,7 @@ int sd_interrupted(int restarts);
 /* The common cases, tried first: 1 if all n bytes were taken, or given, at once. */
 int sd_send_fast(struct sd_conn *c, int fd, const void *b, size_t n); /* 1: all n bytes are sent */
 int sd_recv_fast(struct sd_conn *c, void *b, size_t n);
-size_t sd_send_fire(struct sd_conn *c, size_t n); /* rings whoever waits for the n bytes just published */
+size_t sd_send_fire(struct sd_conn *c, size_t n); /* rings whoever waits for the n bytes just published; n; ends the section */
 /* sd_conn_think: something happened that the next send and receive must not overlook. */
 static inline void sd_conn_think(struct sd_conn *c) { c->tx.room = c->rx.ready = 0; }
 ssize_t sd_recv(struct sd_conn *c, int fd, const struct iovec *iov, int n, int flags, struct msghdr *mh);

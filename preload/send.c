@@ -15,7 +15,8 @@ static int64_t coarse_now(void)
 }
 
 /* sendmsg on the anchor, from byte skip of the iovec on. Marks the thread as inside, so that no other
- * thread leaves TCP meanwhile; -ESTALE: the direction had left TCP already. */
+ * thread leaves TCP meanwhile; -ESTALE: the direction had left TCP already. -EINTR: a handler ran,
+ * whether or not there is room. */
 static ssize_t kernel_send(struct sd_conn *c, int fd, const struct iovec *iov, int n, size_t skip, int flags,
 			   const struct msghdr *mh)
 {
@@ -31,15 +32,27 @@ static ssize_t kernel_send(struct sd_conn *c, int fd, const struct iovec *iov, i
 		m.msg_control = mh->msg_control;
 		m.msg_controllen = mh->msg_controllen;
 	}
-	sd_add(&c->ksend, 1);
+	struct sd_wait wait = {.count = &c->ksend};
 	ssize_t r;
+	int waits = !(flags & MSG_DONTWAIT);
+	sd_enter();
+	sd_add(&c->ksend, 1);
+	if (waits) {
+		sd_wait_begin(&wait);
+		sd_leave();
+	}
 	if (sd_load(&c->switching) ||
 	    (sd_attached(c) && sd_tx_gen(sd_out(c)) != 0 &&
 	     sd_class_of(sd_out(c), sd_tx_gen(sd_out(c))) != SD_CLASS_TCP))
 		r = -ESTALE;
 	else
-		r = sd_sys(SYS_sendmsg, fd, &m, flags);
-	sd_add(&c->ksend, -1);
+		r = waits ? sd_wait_sleep(SYS_sendmsg, fd, (long)&m, flags, 0, 0, 0) : sd_sys(SYS_sendmsg, fd, &m, flags);
+	if (waits) {
+		sd_wait_end();
+	} else {
+		sd_add(&c->ksend, -1);
+		sd_leave();
+	}
 	return r;
 }
 
@@ -111,6 +124,7 @@ static ssize_t ring_send(struct sd_conn *c, int fd, const struct iovec *iov, int
 {
 	struct sd_direction *d = sd_out(c);
 	int locked = sd_multi() || sd_peek(&d->tx_lock.mode);
+	sd_enter();
 	if (c->kev & POLLRDHUP)
 		look_at_anchor(c, fd, 1);
 	if (locked) {
@@ -122,6 +136,7 @@ static ssize_t ring_send(struct sd_conn *c, int fd, const struct iovec *iov, int
 		sd_unlock(&d->tx_lock);
 	if (r > 0)
 		published(c, fd);
+	sd_leave();
 	return r;
 }
 
@@ -144,7 +159,7 @@ static int on_ring(struct sd_conn *c, int fd)
 }
 
 /* sd_send_now where it has to think: the first send after a receive, each eighth one, no room known. */
-int sd_send_fast(struct sd_conn *c, int fd, const void *b, size_t n)
+static int send_fast(struct sd_conn *c, int fd, const void *b, size_t n)
 {
 	if (!sd_attached(c) || n == 0 || (c->kev & POLLRDHUP) || c->reset || sd_multi())
 		return 0;
@@ -163,19 +178,28 @@ int sd_send_fast(struct sd_conn *c, int fd, const void *b, size_t n)
 	return 1;
 }
 
+int sd_send_fast(struct sd_conn *c, int fd, const void *b, size_t n)
+{
+	sd_enter();
+	int done = send_fast(c, fd, b, n);
+	sd_leave();
+	return done;
+}
+
 /* Somebody watches what sd_send_now published. */
 size_t sd_send_fire(struct sd_conn *c, size_t n)
 {
 	sd_watch_fire(&sd_out(c)->rx_watch, c->peer->bells);
-	return n;
+	return sd_leave_with(n);
 }
 
 ssize_t sd_send(struct sd_conn *c, int fd, const struct iovec *iov, int n, int flags, const struct msghdr *mh)
 {
 	size_t done = 0, want = sd_iov_len(iov, n);
 	int64_t deadline = 0;
-	int blocking = -1, spill = 0;
+	int blocking = -1, spill = 0, once = 0;
 	ssize_t r;
+	sd_cancellation_point();
 	if (want == 0 && sd_attached(c) && on_ring(c, fd))
 		return 0;
 	sd_handled = SD_NOTHING;
@@ -193,10 +217,21 @@ ssize_t sd_send(struct sd_conn *c, int fd, const struct iovec *iov, int n, int f
 			break;
 		}
 		if (!sd_attached(c) || !on_ring(c, fd)) {
-			r = kernel_send(c, fd, iov, n, done, flags, mh);
+			r = kernel_send(c, fd, iov, n, done, flags | once, mh);
 			if (r == -ESTALE) {
 				sd_pause();
 				continue;
+			}
+			/* Only a call that must wait is interrupted. */
+			if (r == -EINTR && !once) {
+				once = MSG_DONTWAIT;
+				continue;
+			}
+			if (r == -EAGAIN && once && !sd_nonblock(c, fd, flags)) {
+				once = 0;
+				r = -EINTR;
+				if (!sd_interrupted(done == 0 && sd_deadline(c, fd, SO_SNDTIMEO) == INT64_MAX))
+					continue;
 			}
 			if (!sd_attached(c))
 				sd_conn_tick(c, fd);
@@ -242,7 +277,9 @@ ssize_t sd_send(struct sd_conn *c, int fd, const struct iovec *iov, int n, int f
 			deadline = sd_deadline(c, fd, SO_SNDTIMEO);
 		if ((r = sd_park(c, fd, SD_WAIT_TX, deadline, done)) < 0)
 			break;
+		sd_enter();
 		look_at_anchor(c, fd, !sd_tx_writable(&c->tx));
+		sd_leave();
 	}
 	if (done)
 		return done;

@@ -1,5 +1,6 @@
 /* Handlers, seen: each that the program installs runs through a stub of ours, so that a call which
  * waits knows what interrupted it (docs/architecture.md, Signals). */
+#include <pthread.h>
 #include <signal.h>
 #include <ucontext.h>
 
@@ -16,7 +17,7 @@
 #define HANDLER (RESTARTS - 1)
 static uint64_t slots[STUBS]; /* 0: free; else the handler's address and the two flags */
 
-__thread uint32_t sd_handled;
+__thread uint32_t sd_handled, sd_section;
 
 /* sd_sleep(n, six arguments): a system call that sleeps, unless a handler has run since sd_handled was
  * cleared: then -EINTR. A handler that interrupts it between that look and the system call continues
@@ -62,20 +63,129 @@ __asm__(".pushsection sd_handling, \"ax\", @progbits\n"
 extern const char sd_stubs[] SD_HIDDEN, sleep_look[] SD_HIDDEN, sleep_done[] SD_HIDDEN, sleep_skip[] SD_HIDDEN;
 extern const char __start_sd_handling[] SD_HIDDEN, __stop_sd_handling[] SD_HIDDEN;
 
+/* The kernel's action, and its mask, which is shorter than libc's. */
+struct action {
+	const void *handler;
+	unsigned long flags;
+	void (*restorer)(void);
+	uint64_t mask;
+};
+
+#define BIT(sig) (1ull << ((sig) - 1))
+#define FAULTS (BIT(SIGSEGV) | BIT(SIGBUS) | BIT(SIGFPE) | BIT(SIGILL) | BIT(SIGTRAP) | BIT(SIGSYS))
+
+static uint64_t set_mask(uint64_t mask)
+{
+	uint64_t old = 0;
+	sd_sys(SYS_rt_sigprocmask, SIG_SETMASK, &mask, &old, 8);
+	return old;
+}
+
+/* The mask that holds again when the last section ends. Valid while SD_DEFERRED is set. */
+static __thread uint64_t deferred_mask;
+
+/* The signal came in a section: it is sent again, to this thread, as it was, and stays blocked with
+ * all others until the section ends. 1 done; 0: it cannot be queued and must run now. */
+static int defer(int sig, siginfo_t *info, uint64_t *mask, int first, uint32_t slot)
+{
+	uint64_t block = ~FAULTS | BIT(sig), before = set_mask(block);
+	struct action a;
+	/* SA_RESETHAND has taken effect: once more. */
+	if (sd_sys(SYS_rt_sigaction, sig, NULL, &a, 8) == 0 && a.handler == SIG_DFL && (a.flags & SA_RESETHAND)) {
+		a.handler = sd_stubs + slot * STUB_BYTES;
+		sd_sys(SYS_rt_sigaction, sig, &a, NULL, 8);
+	}
+	if (sd_sys(SYS_rt_tgsigqueueinfo, sd_sys(SYS_getpid), sd_sys(SYS_gettid), sig, info) < 0) {
+		set_mask(before);
+		return 0;
+	}
+	if (first) {
+		deferred_mask = *mask;
+		sd_section |= SD_DEFERRED;
+	}
+	*mask = block;
+	return 1;
+}
+
+size_t sd_left(size_t n)
+{
+	if (sd_section == SD_DEFERRED) { /* the last one, and something waits for it */
+		sd_section = 0;
+		set_mask(deferred_mask);
+	}
+	return n;
+}
+
+static __thread struct sd_wait *waiting;
+
+void sd_wait_begin(struct sd_wait *w) { waiting = w; }
+
+void sd_wait_end(void)
+{
+	sd_enter();
+	struct sd_wait *w = waiting;
+	waiting = NULL;
+	if (w && w->waker)
+		sd_add(&w->waker->waiting, -1);
+	if (w && w->bell)
+		sd_add(&w->bell->parked, -1);
+	if (w && w->count)
+		sd_add(w->count, -1);
+	if (w && w->disarm)
+		w->disarm(w->arg);
+	sd_leave();
+}
+
+static void cancelled(void *arg)
+{
+	(void)arg;
+	sd_wait_end();
+}
+
+/* A cancellation point as libc's own: cancellation is asynchronous during the system call. */
+long sd_wait_sleep(long n, long a, long b, long c, long d, long e, long f)
+{
+	long r;
+	int type;
+	if (!sd_multi())
+		return sd_sleep(n, a, b, c, d, e, f);
+	pthread_cleanup_push(cancelled, NULL);
+	pthread_setcanceltype(PTHREAD_CANCEL_ASYNCHRONOUS, &type);
+	r = sd_sleep(n, a, b, c, d, e, f);
+	pthread_setcanceltype(type, &type);
+	pthread_cleanup_pop(0);
+	return r;
+}
+
+void sd_cancellation_point(void)
+{
+	if (sd_multi())
+		pthread_testcancel();
+}
+
 /* Of signals that are delivered at once only the first decides what becomes of the call, as in the
  * kernel: the others interrupt its stub, not the call. A handler's own calls are not ours: what it
- * and the handlers nested in it leave in sd_handled is overwritten. */
+ * and the handlers nested in it leave in sd_handled is overwritten. A fault of an instruction in a
+ * section, which reads and writes the program's memory, cannot wait. */
 __attribute__((used, noinline, section("sd_handling"))) static void handling(int sig, siginfo_t *info, ucontext_t *uc,
 									     uint32_t slot)
 {
 	uint64_t h = sd_peek(&slots[slot]);
-	uint32_t handled = sd_peek(&sd_handled), kind = h & RESTARTS ? SD_RESTARTED : SD_INTERRUPTED;
 	const char *at = (const char *)uc->uc_mcontext.gregs[REG_RIP];
-	if ((at < __start_sd_handling || at >= __stop_sd_handling) && handled < kind)
+	int first = at < __start_sd_handling || at >= __stop_sd_handling;
+	uint32_t section = sd_section;
+	if (section && !(info->si_code > 0 && (BIT(sig) & FAULTS)) &&
+	    defer(sig, info, (uint64_t *)&uc->uc_sigmask, first, slot))
+		return;
+	uint32_t handled = sd_peek(&sd_handled), kind = h & RESTARTS ? SD_RESTARTED : SD_INTERRUPTED;
+	if (first && handled < kind)
 		handled = kind;
 	if (at >= sleep_look && at < sleep_done)
 		uc->uc_mcontext.gregs[REG_RIP] = (greg_t)sleep_skip;
+	sd_section = 0;
+	sd_wait_end();
 	((void (*)(int, siginfo_t *, void *))(h & HANDLER))(sig, info, uc);
+	sd_section = section;
 	sd_store(&sd_handled, handled);
 }
 
@@ -199,12 +309,7 @@ SD_EXPORT sighandler_t sigset(int sig, sighandler_t h)
 /* 1: some handler that runs past our stubs has no SA_RESTART. */
 static int unseen_interrupts(void)
 {
-	struct {
-		const void *handler;
-		unsigned long flags;
-		void (*restorer)(void);
-		uint64_t mask;
-	} a;
+	struct action a;
 	for (int s = 1; s < _NSIG; s++)
 		if (sd_sys(SYS_rt_sigaction, s, NULL, &a, 8) == 0 && is_function((sighandler_t)a.handler) &&
 		    !slot_of(a.handler) && !(a.flags & SA_RESTART))

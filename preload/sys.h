@@ -79,6 +79,24 @@ static inline long sd_sys6(long n, long a, long b, long c, long d, long e, long 
 /* sd_sleep is sd_sys6 for a call that sleeps: -EINTR at once if handlers have run (signal.c). */
 __attribute__((visibility("hidden"))) long sd_sleep(long n, long a, long b, long c, long d, long e, long f);
 
+/* A section is a bounded piece of work that a handler must not see half done: a handler that comes
+ * meanwhile runs at its end (signal.c). sd_section counts nested sections of the thread; its highest
+ * bit says that something waits for the last to end. One instruction each, so that no handler comes
+ * between looking and writing. sd_enter_first: where no section can be open yet. sd_leave_with
+ * returns n: a call that ends with it keeps nothing over another call. */
+#define SD_DEFERRED 0x80000000u
+extern __attribute__((visibility("hidden"))) __thread uint32_t sd_section;
+__attribute__((visibility("hidden"))) size_t sd_left(size_t n); /* n */
+static inline void sd_enter_first(void) { __asm__ volatile("movl $1, %0" : "=m"(sd_section) : : "memory"); }
+static inline void sd_enter(void) { __asm__ volatile("addl $1, %0" : "+m"(sd_section) : : "memory", "cc"); }
+static inline size_t sd_leave_with(size_t n)
+{
+	int more;
+	__asm__ volatile("subl $1, %0" : "+m"(sd_section), "=@ccnz"(more) : : "memory");
+	return __builtin_expect(more, 0) ? sd_left(n) : n;
+}
+static inline void sd_leave(void) { sd_leave_with(0); }
+
 static inline int64_t sd_now_ns(void)
 {
 	struct timespec t;

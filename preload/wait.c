@@ -125,18 +125,31 @@ static void ignore(void *arg, unsigned member)
 	(void)member;
 }
 
+struct armed {
+	struct sd_watch_line *line;
+	int bell;
+};
+
+static void disarm(void *arg)
+{
+	struct armed *a = arg;
+	sd_watch_disarm(a->line, a->bell, 0);
+}
+
 /* One sleep, in the kernel, on the bell and the anchor. */
 int sd_park(struct sd_conn *c, int fd, int what, int64_t deadline, size_t done)
 {
+	sd_enter();
 	struct sd_waker *w = sd_waker_of_thread();
 	int attached = sd_attached(c), armed = 0, result = 0;
 	struct sd_bell *b = NULL;
-	struct sd_watch_line *line = NULL;
+	struct armed a = {0};
 	struct pollfd p[2] = {{fd, 0, 0}, {w ? w->fd : -1, POLLIN, 0}};
 
 	if (attached && w && (b = sd_waker_bell(w)) != NULL) {
-		line = what == SD_WAIT_TX ? &sd_out(c)->tx_watch : &sd_in(c)->rx_watch;
-		armed = sd_watch_arm(line, w->bell, 0);
+		a.line = what == SD_WAIT_TX ? &sd_out(c)->tx_watch : &sd_in(c)->rx_watch;
+		a.bell = w->bell;
+		armed = sd_watch_arm(a.line, a.bell, 0);
 		sd_add(&b->parked, 1);
 		sd_bell_harvest(b, w->bell, ignore, NULL); /* what was marked for an earlier wait */
 	}
@@ -157,6 +170,9 @@ int sd_park(struct sd_conn *c, int fd, int what, int64_t deadline, size_t done)
 		exact = sd_settled(c);
 		sd_careful(c);
 	}
+	struct sd_wait wait = {told ? w : NULL, b, NULL, armed ? disarm : NULL, &a};
+	sd_wait_begin(&wait);
+	sd_leave();
 	int64_t settled = exact ? 0 : sd_now_ns() + SETTLE_NS;
 	while (attached == sd_attached(c) && !ready(c, fd, what)) {
 		int64_t now = exact && deadline == INT64_MAX ? 0 : sd_now_ns(), until = deadline;
@@ -172,9 +188,9 @@ int sd_park(struct sd_conn *c, int fd, int what, int64_t deadline, size_t done)
 			until = now + 100 * SETTLE_NS;
 		struct timespec t = {(until - now) / 1000000000, (until - now) % 1000000000};
 		sd_count(SD_COUNT_PARK);
-		long r = sd_sleep(SYS_ppoll, (long)p, 2, until == INT64_MAX ? 0 : (long)&t, 0, 8, 0);
-		if (r == -EINTR && sd_interrupted(deadline == INT64_MAX && done == 0)) {
-			result = -EINTR;
+		long r = sd_wait_sleep(SYS_ppoll, (long)p, 2, until == INT64_MAX ? 0 : (long)&t, 0, 8, 0);
+		if (r == -EINTR) {
+			result = sd_interrupted(deadline == INT64_MAX && done == 0) ? -EINTR : 0;
 			break;
 		}
 		if (r > 0 && p[1].revents) {
@@ -184,12 +200,6 @@ int sd_park(struct sd_conn *c, int fd, int what, int64_t deadline, size_t done)
 		if (r > 0 || ((c->kev & POLLRDHUP) && what == SD_WAIT_TX && r == 0))
 			break;
 	}
-	if (told)
-		sd_add(&w->waiting, -1);
-	if (b) {
-		sd_add(&b->parked, -1);
-		if (armed)
-			sd_watch_disarm(line, w->bell, 0);
-	}
+	sd_wait_end();
 	return result;
 }
