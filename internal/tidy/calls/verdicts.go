@@ -41,5 +41,5 @@ var verdicts = []verdict{
 	{"epoll_create epoll_create1 epoll_ctl", both, "level, edge, oneshot and nested sets; EPOLLEXCLUSIVE keeps a candidate on the kernel (`option`)"},
 	{"epoll_wait epoll_pwait epoll_pwait2", both, "the kernel's set and the rings of its members"},
 	{"sigaction __sigaction signal bsd_signal ssignal sysv_signal __sysv_signal sigset siginterrupt", none,
-		"handlers run through a stub that tells a waiting call whether SA_RESTART restarts it; what was installed is what is read back"},
+		"handlers run through a stub: it tells a waiting call whether SA_RESTART restarts it, and waits for the end of an operation; what was installed is what is read back"},
 }
