@@ -3,6 +3,7 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/un.h>
 
 #include "sd.h"
@@ -11,7 +12,7 @@ static sd_mutex wakers_mutex;
 static struct sd_waker *wakers;
 static pthread_key_t thread_key;
 static pthread_once_t thread_once = PTHREAD_ONCE_INIT;
-static __thread struct sd_waker self, *mine; /* mine: &self once it is made; no allocation: a handler may wait */
+static __thread struct sd_waker *mine;
 
 static struct sd_bell *bell_at(unsigned char *page, unsigned i)
 {
@@ -122,6 +123,7 @@ struct sd_bell *sd_waker_bell(struct sd_waker *w)
 static void thread_gone(void *arg)
 {
 	sd_waker_fini(arg);
+	munmap(arg, sizeof *mine);
 	mine = NULL;
 }
 
@@ -131,11 +133,17 @@ struct sd_waker *sd_waker_of_thread(void)
 {
 	if (mine)
 		return mine;
-	if (sd_waker_init(&self) < 0)
+	/* Not from malloc, which a handler that waits may have interrupted. */
+	struct sd_waker *w = mmap(NULL, sizeof *w, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (w == MAP_FAILED)
 		return NULL;
+	if (sd_waker_init(w) < 0) {
+		munmap(w, sizeof *w);
+		return NULL;
+	}
 	pthread_once(&thread_once, make_key);
-	pthread_setspecific(thread_key, &self);
-	return mine = &self;
+	pthread_setspecific(thread_key, w);
+	return mine = w;
 }
 
 /* A child's sleepers need addresses of their own: the parent's sockets are shared with it. Epoll
@@ -155,6 +163,7 @@ void sd_waker_fork_child(void)
 	w->bell = -1;
 	if (sd_waker_init(w) < 0) {
 		pthread_setspecific(thread_key, NULL);
+		munmap(w, sizeof *w);
 		mine = NULL;
 	}
 }

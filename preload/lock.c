@@ -43,8 +43,8 @@ static int owner_dead(uint32_t w)
 
 void sd_lock(struct sd_lock_line *l)
 {
-	uint32_t me = sd_g.pid;
 	sd_enter();
+	uint32_t me = sd_g.pid;
 	if (sd_cas(&l->word, 0, me))
 		return;
 	for (int i = 0; i < 200; i++) {

@@ -136,9 +136,16 @@ void sd_wait_end(void)
 	sd_leave();
 }
 
+#ifdef __SANITIZE_ADDRESS__
+void __asan_handle_no_return(void); /* cancellation unwinds frames whose shadow nobody clears */
+#else
+static void __asan_handle_no_return(void) {}
+#endif
+
 static void cancelled(void *arg)
 {
 	(void)arg;
+	__asan_handle_no_return();
 	sd_wait_end();
 }
 
@@ -159,8 +166,15 @@ long sd_wait_sleep(long n, long a, long b, long c, long d, long e, long f)
 
 void sd_cancellation_point(void)
 {
-	if (sd_multi())
-		pthread_testcancel();
+	if (!sd_multi())
+		return;
+#ifdef __SANITIZE_ADDRESS__
+	pthread_cleanup_push(cancelled, NULL);
+	pthread_testcancel();
+	pthread_cleanup_pop(0);
+#else
+	pthread_testcancel();
+#endif
 }
 
 /* Of signals that are delivered at once only the first decides what becomes of the call, as in the

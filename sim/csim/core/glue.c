@@ -251,6 +251,23 @@ long sd_sleep(long n, long a, long b, long c, long d, long e, long f)
 		sd_handled = SD_RESTARTED;
 	return r;
 }
+static __thread struct sd_wait *armed = NULL;
+void sd_wait_begin(struct sd_wait *w) { armed = w; }
+void sd_wait_end(void)
+{
+	struct sd_wait *w = armed;
+	armed = NULL;
+	if (w->waker)
+		sd_add(&w->waker->waiting, -1);
+	if (w->bell)
+		sd_add(&w->bell->parked, -1);
+	if (w->count)
+		sd_add(w->count, -1);
+	if (w->disarm)
+		w->disarm(w->arg);
+}
+long sd_wait_sleep(long n, long a, long b, long c, long d, long e, long f) { return sd_sleep(n, a, b, c, d, e, f); }
+void sd_cancellation_point(void) {}
 int sd_interrupted(int restarts)
 {
 	sd_handled = SD_NOTHING;
