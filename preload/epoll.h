@@ -30,7 +30,8 @@ struct sd_set {
 	uint8_t waking; /* the waker is a member of the kernel set */
 	uint8_t nested; /* a member of another set, or polled: the kernel must show our readiness */
 	uint8_t lame;	/* a watch or bell was not to be had: look every millisecond */
-	int fd;
+	int fd;	       /* one of its numbers */
+	uint32_t refs; /* its numbers in this process */
 	int owner;	/* pid that made it; a forked child must not touch the watches */
 	uint32_t users; /* threads inside epoll_wait; bit 31: closed */
 	sd_mutex mutex; /* guards all below */

@@ -55,6 +55,7 @@ void sd_set_created(int fd)
 		return;
 	s->ent.kind = SD_SET;
 	s->fd = fd;
+	s->refs = 1;
 	s->owner = sd_g.pid;
 	s->waker.fd = -1;
 	sd_mutex_lock(&sd_promote_mutex);
@@ -340,9 +341,25 @@ void sd_members_want_out(struct sd_conn *c)
 	sd_mutex_unlock(&sd_promote_mutex);
 }
 
-void sd_set_closed(struct sd_set *s)
+void sd_set_alias(struct sd_set *s, int to)
+{
+	sd_add(&s->refs, 1);
+	sd_put_set(to, &s->ent);
+}
+
+/* The number fd, which the table has forgotten already, named the set. */
+void sd_set_closed(struct sd_set *s, int fd)
 {
 	sd_mutex_lock(&sd_promote_mutex);
+	if (sd_add(&s->refs, -1) != 0) {
+		sd_mutex_lock(&s->mutex);
+		for (int other = 0; s->fd == fd && other < sd_peek(&sd_fd_top); other++)
+			if (sd_set_of(other) == s)
+				s->fd = other;
+		sd_mutex_unlock(&s->mutex);
+		sd_mutex_unlock(&sd_promote_mutex);
+		return;
+	}
 	for (struct sd_set **p = &sets; *p; p = &(*p)->next)
 		if (*p == s) {
 			*p = s->next;

@@ -150,6 +150,12 @@ SD_EXPORT int epoll_ctl(int ep, int op, int fd, struct epoll_event *ev)
 	struct sd_conn *c = sd_live(fd);
 	if (c)
 		sd_conn_keep(c, fd, SD_STATUS_MEMBERS);
+	/* A set that came by exec, SCM_RIGHTS or a raw system call hears only of the anchor, and may hold
+	 * members with data of their own: refused, not left to wait in vain. */
+	if (c && sd_attached(c) && op == EPOLL_CTL_ADD) {
+		sd_count(SD_COUNT_UNHOOKED);
+		return sd_ret(-EPERM);
+	}
 	return sd_real()->epoll_ctl(ep, op, fd, ev);
 }
 

@@ -236,7 +236,8 @@ int sd_poll_concerned(const struct pollfd *fds, nfds_t n);
 void sd_set_created(int fd);
 void sd_set_nest(struct sd_set *s); /* the set's descriptor is waited on itself */
 int sd_set_ready(struct sd_set *s);
-void sd_set_closed(struct sd_set *s);
+void sd_set_closed(struct sd_set *s, int fd);
+void sd_set_alias(struct sd_set *s, int to); /* to is another number of it */
 void sd_members_attach(struct sd_conn *c);
 void sd_members_connected(struct sd_conn *c, int fd); /* fd was registered before it was connected */
 void sd_members_on_tcp(struct sd_conn *c);

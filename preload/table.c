@@ -133,7 +133,7 @@ struct sd_conn *sd_detach(int fd)
 		return NULL;
 	sd_store(&sd_table[fd], NULL);
 	if (e->kind == SD_SET) {
-		sd_set_closed((struct sd_set *)e);
+		sd_set_closed((struct sd_set *)e, fd);
 		return NULL;
 	}
 	struct sd_conn *c = (struct sd_conn *)e;
@@ -166,6 +166,8 @@ void sd_alias(int from, int to)
 	if (to == from || (unsigned)to >= SD_FD_MAX)
 		return;
 	sd_evict(to);
+	if (e && e->kind == SD_SET)
+		sd_set_alias((struct sd_set *)e, to);
 	if (e == NULL || e->kind != SD_CONN)
 		return;
 	struct sd_conn *c = (struct sd_conn *)e;

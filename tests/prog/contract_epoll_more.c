@@ -158,6 +158,50 @@ static void two_sets(struct link *l)
 	EQ(members(a, SHORT), 0);
 }
 
+static void duplicated_set(struct link *l)
+{
+	int ep = (int)must(epoll_create1(0)), d = (int)must(dup(ep)), e = (int)must(fcntl(d, F_DUPFD, 0));
+	add(d, l->s, EPOLLIN, 1);
+	post_asleep(l, OP_SEND, 8);
+	EQ(members(ep, LONG), 2);
+	EQ(answer(l), 8);
+	must(close(ep));
+	EQ(members(d, LONG), 2);
+	get(l, 8);
+	EQ(members(e, SHORT), 0);
+	must(close(d));
+	post_asleep(l, OP_SEND, 8);
+	EQ(members(e, LONG), 2);
+	EQ(answer(l), 8);
+	must(epoll_ctl(e, EPOLL_CTL_DEL, l->s, NULL));
+	EQ(members(e, SHORT), 0);
+}
+
+// raw_dup duplicates where no library sees it, as exec and SCM_RIGHTS do.
+static int raw_dup(int fd)
+{
+	long r;
+	__asm__ volatile("syscall" : "=a"(r) : "a"((long)SYS_dup), "D"((long)fd) : "rcx", "r11", "memory");
+	return (int)must(r);
+}
+
+// A set of unknown origin may be refused, but does not wait in vain.
+static void unknown_set(struct link *l)
+{
+	int ep = (int)must(epoll_create1(0)), d = raw_dup(ep);
+	struct epoll_event e = {.events = EPOLLIN | EPOLLET, .data.u64 = 1};
+	if (epoll_ctl(d, EPOLL_CTL_ADD, l->s, &e) < 0) {
+		EQ(errno, EPERM);
+		return;
+	}
+	for (int i = 0; i < 3; i++) {
+		post_asleep(l, OP_SEND, 8);
+		EQ(members(d, LONG), 2);
+		EQ(answer(l), 8);
+		get(l, 8);
+	}
+}
+
 static void nested_sets(struct link *l)
 {
 	int in = (int)must(epoll_create1(0)), out = (int)must(epoll_create1(0));
@@ -255,6 +299,10 @@ const struct check epoll_more_checks[] = {
 	{"epoll_duplicate_keeps_member", duplicate_keeps_member, false},
 	{"epoll_two_numbers_two_members", two_numbers_two_members, false},
 	{"epoll_two_sets", two_sets, false},
+	{"epoll_duplicated_set", duplicated_set, false},
+	{"epoll_duplicated_set_cold", duplicated_set, true},
+	{"epoll_unknown_set", unknown_set, false},
+	{"epoll_unknown_set_cold", unknown_set, true},
 	{"epoll_nested_sets", nested_sets, false},
 	{"epoll_set_in_poll", set_in_poll, false},
 	{"epoll_added_while_another_waits", added_while_another_waits, false},
