@@ -100,7 +100,7 @@ SD_EXPORT void closefrom(int low)
 
 static int duplicated(int from, int to)
 {
-	if (to >= 0 && (sd_ent_of(from) || sd_ent_of(to)) && !sd_foreign()) {
+	if (to >= 0 && !sd_foreign()) {
 		int e = errno;
 		sd_alias(from, to);
 		errno = e;

@@ -103,6 +103,28 @@ void sd_unhide(int fd)
 	}
 }
 
+/* A socket that has two numbers before it is connected: connect names only one of them, and through the
+ * other its bytes would pass unseen. A record makes connect leave it on the kernel. */
+static void share_unconnected(int fd, int to)
+{
+	struct sockaddr_in6 a;
+	socklen_t alen = sizeof a, len = sizeof(int);
+	int proto = 0, listens = 1;
+	if (!sd_g.on || (unsigned)fd >= SD_FD_MAX ||
+	    sd_sys(SYS_getsockopt, fd, SOL_SOCKET, SO_PROTOCOL, &proto, &len) < 0 || proto != IPPROTO_TCP ||
+	    sd_sys(SYS_getpeername, fd, &a, &alen) != -ENOTCONN ||
+	    sd_sys(SYS_getsockopt, fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &len) < 0 || listens)
+		return;
+	struct sd_conn *c = conn_alloc();
+	if (c == NULL)
+		return;
+	c->refs = 2;
+	c->state = SD_ST_KERNEL;
+	put(fd, &c->ent);
+	put(to, &c->ent);
+	sd_count(SD_COUNT_OPTION);
+}
+
 void sd_track(int fd, int end)
 {
 	int proto = 0;
@@ -166,7 +188,9 @@ void sd_alias(int from, int to)
 	if (to == from || (unsigned)to >= SD_FD_MAX)
 		return;
 	sd_evict(to);
-	if (e && e->kind == SD_SET)
+	if (e == NULL)
+		share_unconnected(from, to);
+	else if (e->kind == SD_SET)
 		sd_set_alias((struct sd_set *)e, to);
 	if (e == NULL || e->kind != SD_CONN)
 		return;

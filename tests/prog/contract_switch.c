@@ -125,6 +125,30 @@ static void added_before_connect(struct link *l)
 	close(t);
 }
 
+static void duplicated_before_connect(struct link *l)
+{
+	int port, ls = other_listener(l, &port), s = (int)must(socket(AF_INET6, SOCK_STREAM, 0));
+	int d = (int)must(dup(s));
+	struct sockaddr_in6 a = {.sin6_family = AF_INET6, .sin6_port = htons((uint16_t)port)};
+	inet_pton(AF_INET6, l->v6 ? "::1" : "::ffff:127.0.0.1", &a.sin6_addr);
+	must(connect(s, (struct sockaddr *)&a, sizeof a));
+	int t = accept_one(ls);
+	for (int i = 0; i < 100; i++) {
+		char c[4];
+		write_all(i % 2 ? s : d, "ask", 3);
+		read_all(t, c, 3);
+		write_all(t, "tell", 4);
+		read_all(i % 3 ? d : s, c, 4);
+	}
+	close(d);
+	write_all(s, "x", 1);
+	close(s);
+	char c;
+	read_all(t, &c, 1);
+	EQ(read(t, &c, 1), 0);
+	close(t);
+}
+
 // full: the connection takes no more. Then both ends come to know each other.
 static size_t full(struct link *l)
 {
@@ -218,6 +242,7 @@ const struct check switch_checks[] = {
 	{"switch_in_pieces_of_three", in_pieces_of_three, true},
 	{"switch_edge_after_short", edge_after_short, true},
 	{"switch_added_before_connect", added_before_connect, true},
+	{"switch_duplicated_before_connect", duplicated_before_connect, true},
 	{"switch_out_edge_after_refusal", out_edge_after_refusal, true},
 	{"switch_out_level_after_refusal", out_level_after_refusal, true},
 	{"switch_corked_and_full", corked_and_full, true},

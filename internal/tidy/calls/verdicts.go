@@ -34,7 +34,7 @@ var verdicts = []verdict{
 	{"ioctl", both, "FIONREAD counts the rings; FIOASYNC as O_ASYNC; everything else is the anchor's"},
 	{"fcntl fcntl64", kernel, "F_DUPFD makes an alias; O_ASYNC keeps a candidate on the kernel (`option`), on a promoted connection it is counted (`unhooked`)"},
 	{"close close_range closefrom", both, "unread bytes make the kernel send RST; descriptors of libsd's own stay open"},
-	{"dup dup2 dup3", both, "an alias of the same connection; a candidate that gets the number 0, 1 or 2 stays on the kernel (`stdio`)"},
+	{"dup dup2 dup3", both, "an alias of the same connection or epoll set; a socket that gets two numbers before it is connected stays on the kernel (`option`); a candidate that gets the number 0, 1 or 2 stays on the kernel (`stdio`)"},
 	{"fdopen", degrade, "a candidate stays on the kernel (`stdio`); on a promoted connection it is counted (`unhooked`), and stdio sees only what arrives by TCP"},
 	{"dprintf", ring, "formats, then `write`"},
 	{"poll ppoll __poll_chk __ppoll_chk select pselect", both, "any mixture of descriptors; a call with nothing of ours in it goes straight to the kernel"},
