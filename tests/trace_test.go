@@ -83,3 +83,35 @@ func TestTraceOfKilled(t *testing.T) {
 		}
 	}
 }
+
+// TestTraceImport: logs of strace, with whole strings and with abbreviated ones, are histories too.
+func TestTraceImport(t *testing.T) {
+	if harness.SDirect() == "" {
+		t.Skip("needs sdirect")
+	}
+	harness.Require(t, "strace")
+	program := harness.C(t, "traffic")
+	for _, mode := range []string{"block", "et", "fork"} {
+		for size, want := range map[string]string{
+			"32":     "0 not compared",
+			"300000": "1200000 bytes received as they were sent; 0 compared by number only; 0 not compared",
+		} {
+			t.Run(mode+"-"+size, func(t *testing.T) {
+				dir := harness.Dir(t)
+				logs := []string{filepath.Join(dir, "server"), filepath.Join(dir, "client")}
+				strace := func(log string, args ...string) *harness.Proc {
+					return harness.Start(t, harness.Command(false, append([]string{"strace", "-f", "-ttt", "-yy", "-T", "-s", size, "-o", log, program}, args...)...))
+				}
+				s := strace(logs[0], "server", mode, "2", "300000", trafficSeed, "4")
+				c := strace(logs[1], "client", mode, "2", "300000", trafficSeed, "4", s.Port(t))
+				c.Wait(t, time.Minute)
+				s.Wait(t, time.Minute)
+				traces := filepath.Join(dir, "t")
+				harness.Run(t, time.Minute, harness.Command(false, append([]string{harness.SDirect(), "trace", "import", "--out", traces}, logs...)...))
+				if out, err := judged(t, traces); err != nil || !strings.Contains(out, "2 connections with both ends") || !strings.Contains(out, want) {
+					t.Errorf("%v: %s", err, out)
+				}
+			})
+		}
+	}
+}

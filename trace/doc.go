@@ -8,4 +8,7 @@
 //	survey.go   which sockets are two ends of one connection
 //	judge.go    is the history one that Linux allows
 //	stream.go   one direction of a connection: the bytes received are the bytes sent
+//	linear.go   one direction that several threads use: porcupine
+//	import.go   logs of strace, which strace.go reads line by line
+//	print.go    a history as text; html.go: as a timeline
 package trace

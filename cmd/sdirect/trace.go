@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -65,12 +66,13 @@ of those that it starts. Give both ends of a connection the same DIR.
   sdirect trace check /tmp/t
   sdirect trace show /tmp/t | less`,
 	}
-	cmd.AddCommand(newTraceShowCmd(), newTraceCheckCmd())
+	cmd.AddCommand(newTraceShowCmd(), newTraceCheckCmd(), newTraceImportCmd())
 	return cmd
 }
 
 func newTraceShowCmd() *cobra.Command {
-	return &cobra.Command{
+	var html string
+	cmd := &cobra.Command{
 		Use:   "show DIR|FILE",
 		Short: "Print a history, one line for each operation",
 		Args:  cobra.ExactArgs(1),
@@ -80,11 +82,21 @@ func newTraceShowCmd() *cobra.Command {
 				return err
 			}
 			defer t.Close()
-			out := bufio.NewWriter(cmd.OutOrStdout())
-			defer out.Flush()
-			return t.Print(out)
+			to, print := cmd.OutOrStdout(), t.Print
+			if html != "" {
+				f, err := os.Create(html)
+				if err != nil {
+					return err
+				}
+				defer f.Close()
+				to, print = f, t.Timeline
+			}
+			out := bufio.NewWriter(to)
+			return errors.Join(print(out), out.Flush())
 		},
 	}
+	cmd.Flags().StringVar(&html, "html", "", "write a timeline of the first 50,000 events into `FILE` instead")
+	return cmd
 }
 
 func newTraceCheckCmd() *cobra.Command {
@@ -136,4 +148,42 @@ func savePictures(dir string, v *trace.Verdict) error {
 		}
 	}
 	return nil
+}
+
+func newTraceImportCmd() *cobra.Command {
+	var dir string
+	cmd := &cobra.Command{
+		Use:   "import --out DIR LOG...",
+		Short: "Convert logs of strace",
+		Long: `import reads what strace -f -ttt -yy has written (best with -T, and -s with more than the program
+sends at a time: of shorter strings only the length is known), so that programs on the plain kernel
+can be judged and replayed. With -y in place of -yy the two ends of a connection are not known to
+belong together.
+
+  strace -f -ttt -yy -T -s 65536 -o log PROG
+  sdirect trace import --out t log
+  sdirect trace check t`,
+		Args: cobra.MinimumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := os.MkdirAll(dir, 0o755); err != nil {
+				return err
+			}
+			for _, log := range args {
+				f, err := os.Open(log)
+				if err != nil {
+					return err
+				}
+				defer f.Close()
+				n, err := trace.Import(f, filepath.Join(dir, filepath.Base(log)+".sdt"))
+				if err != nil {
+					return fmt.Errorf("%s: %w", log, err)
+				}
+				fmt.Fprintf(cmd.OutOrStdout(), "%s: %d operations on TCP sockets\n", log, n)
+			}
+			return nil
+		},
+	}
+	cmd.Flags().StringVar(&dir, "out", "", "`DIR` for the traces, as run --trace makes them")
+	cobra.CheckErr(cmd.MarkFlagRequired("out"))
+	return cmd
 }

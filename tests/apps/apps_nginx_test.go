@@ -23,57 +23,71 @@ http {
 }
 `
 
+type nginx struct {
+	dir, direct, proxy string
+	sum                string // of the file large
+	master             *harness.Proc
+}
+
+// startNginx starts a server and a proxy to it, with the files small and large.
+func startNginx(t *testing.T, m harness.Mode) nginx {
+	t.Helper()
+	harness.Require(t, "nginx", "wrk", "curl")
+	n := nginx{dir: harness.Dir(t), direct: harness.FreePort(t), proxy: harness.FreePort(t)}
+	html := filepath.Join(n.dir, "html")
+	if err := os.Mkdir(html, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	_, n.sum = randomFile(t, html, "large", 10<<20)
+	randomFile(t, html, "small", 1024)
+	user := ""
+	if os.Getuid() == 0 {
+		user = "user nobody nogroup;"
+	}
+	config := filepath.Join(n.dir, "conf")
+	if err := os.WriteFile(config, fmt.Appendf(nil, nginxConfig, n.dir, n.direct, n.proxy, user), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	n.master = harness.Start(t, m.ServerCommand("nginx", "-c", config))
+	harness.Serving(t, n.direct)
+	return n
+}
+
 // TestNginx: two workers, direct and as a proxy of itself: wrk sees no error, checksums are
 // right, and the workers of a reload serve as well.
 func TestNginx(t *testing.T) {
-	harness.Require(t, "nginx", "wrk", "curl")
 	harness.EachMode(t, func(t *testing.T, m harness.Mode) {
-		dir, direct, proxy := harness.Dir(t), harness.FreePort(t), harness.FreePort(t)
-		if err := os.Mkdir(filepath.Join(dir, "html"), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		_, want := randomFile(t, filepath.Join(dir, "html"), "large", 10<<20)
-		randomFile(t, filepath.Join(dir, "html"), "small", 1024)
-		user := ""
-		if os.Getuid() == 0 {
-			user = "user nobody nogroup;"
-		}
-		config := filepath.Join(dir, "conf")
-		if err := os.WriteFile(config, fmt.Appendf(nil, nginxConfig, dir, direct, proxy, user), 0o644); err != nil {
-			t.Fatal(err)
-		}
-		master := harness.Start(t, harness.Command(m.Server, "nginx", "-c", config))
-		harness.Serving(t, direct)
-		for _, port := range []string{direct, proxy} {
+		n := startNginx(t, m)
+		for _, port := range []string{n.direct, n.proxy} {
 			wrk(t, m, port)
 			for range 4 {
-				got := filepath.Join(dir, "got")
-				harness.Run(t, limit, harness.Command(m.Client, "curl", "-sS", "--fail", "-o", got, "http://127.0.0.1:"+port+"/large"))
-				if sum := fileSum(t, got); sum != want {
-					t.Errorf("SHA-256 is %s, expected %s", sum, want)
+				got := filepath.Join(n.dir, "got")
+				harness.Run(t, limit, m.ClientCommand("curl", "-sS", "--fail", "-o", got, "http://127.0.0.1:"+port+"/large"))
+				if sum := fileSum(t, got); sum != n.sum {
+					t.Errorf("SHA-256 is %s, expected %s", sum, n.sum)
 				}
 			}
 		}
 		harness.Promoted(t, m)
-		if err := master.Cmd.Process.Signal(syscall.SIGHUP); err != nil {
+		if err := n.master.Cmd.Process.Signal(syscall.SIGHUP); err != nil {
 			t.Fatal(err)
 		}
 		harness.Until(t, func() error { // the kernel, too, ends idle connections of old workers
-			log, err := os.ReadFile(filepath.Join(dir, "err"))
-			if n := strings.Count(string(log), "exited with code 0"); err == nil && n < 2 {
-				err = fmt.Errorf("%d old workers have ended", n)
+			log, err := os.ReadFile(filepath.Join(n.dir, "err"))
+			if old := strings.Count(string(log), "exited with code 0"); err == nil && old < 2 {
+				err = fmt.Errorf("%d old workers have ended", old)
 			}
 			return err
 		})
-		wrk(t, m, direct)
+		wrk(t, m, n.direct)
 	})
 }
 
 var wrkRequests = regexp.MustCompile(`(?m)^\s*(\d+) requests in `)
 
-func wrk(t *testing.T, m harness.Mode, port string) {
+func wrk(t *testing.T, m harness.Mode, port string) (rate float64) {
 	t.Helper()
-	out := harness.Run(t, limit, harness.Command(m.Client, "wrk", "-t2", "-c32", "-d"+harness.Size("1s", "5s"), "http://127.0.0.1:"+port+"/small"))
+	out := harness.Run(t, limit, m.ClientCommand("wrk", "-t2", "-c32", "-d"+harness.Size("1s", "5s"), "http://127.0.0.1:"+port+"/small"))
 	if n := wrkRequests.FindStringSubmatch(out); n == nil || n[1] == "0" {
 		t.Errorf("no requests:\n%s", out)
 	}
@@ -81,8 +95,9 @@ func wrk(t *testing.T, m harness.Mode, port string) {
 		t.Errorf("errors:\n%s", out)
 	}
 	for line := range strings.Lines(out) {
-		if strings.HasPrefix(line, "Requests/sec") {
+		if _, err := fmt.Sscanf(line, "Requests/sec: %f", &rate); err == nil {
 			t.Log(strings.TrimSpace(line))
 		}
 	}
+	return rate
 }

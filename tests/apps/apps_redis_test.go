@@ -19,14 +19,14 @@ type redis struct {
 func (r redis) cli(t *testing.T, args ...string) string {
 	t.Helper()
 	all := append([]string{"redis-cli", "-h", "127.0.0.1", "-p", r.port}, args...)
-	return strings.TrimSpace(harness.Run(t, limit, harness.Command(r.mode.Client, all...)))
+	return strings.TrimSpace(harness.Run(t, limit, r.mode.ClientCommand(all...)))
 }
 
 // bench runs redis-benchmark and returns requests per second by test name.
 func (r redis) bench(t *testing.T, args ...string) map[string]float64 {
 	t.Helper()
 	all := append([]string{"redis-benchmark", "-h", "127.0.0.1", "-p", r.port, "--csv"}, args...)
-	out := harness.Run(t, limit, harness.Command(r.mode.Client, all...))
+	out := harness.Run(t, limit, r.mode.ClientCommand(all...))
 	rates := map[string]float64{}
 	for line := range strings.Lines(out) {
 		f := strings.Split(strings.TrimSpace(line), ",")
@@ -49,7 +49,7 @@ func (r redis) bench(t *testing.T, args ...string) map[string]float64 {
 func startRedis(t *testing.T, m harness.Mode) redis {
 	harness.Require(t, "redis-server", "redis-cli", "redis-benchmark")
 	r := redis{m, harness.FreePort(t)}
-	harness.Start(t, harness.Command(m.Server, "redis-server", "--port", r.port, "--bind", "127.0.0.1",
+	harness.Start(t, m.ServerCommand("redis-server", "--port", r.port, "--bind", "127.0.0.1",
 		"--dir", harness.Dir(t), "--save", "", "--appendonly", "no", "--daemonize", "no"))
 	harness.Serving(t, r.port)
 	return r
@@ -83,7 +83,7 @@ func TestRedisSave(t *testing.T) {
 	harness.EachMode(t, func(t *testing.T, m harness.Mode) {
 		r := startRedis(t, m)
 		keys := harness.Size(20000, 200000)
-		load := harness.Start(t, harness.Command(m.Client, "redis-benchmark", "-h", "127.0.0.1", "-p", r.port, "-q",
+		load := harness.Start(t, m.ClientCommand("redis-benchmark", "-h", "127.0.0.1", "-p", r.port, "-q",
 			"-t", "set", "-c", "50", "-n", fmt.Sprint(keys*10), "-r", fmt.Sprint(keys), "-d", "100"))
 		if m.Both() { // a fork must meet promoted connections
 			harness.Until(t, func() error {
@@ -118,7 +118,7 @@ func TestRedisCommands(t *testing.T) {
 	harness.EachMode(t, func(t *testing.T, m harness.Mode) {
 		r := startRedis(t, m)
 		const lines = 20000
-		load := harness.Start(t, harness.Command(m.Client, "redis-cli", "-h", "127.0.0.1", "-p", r.port, "--pipe"))
+		load := harness.Start(t, m.ClientCommand("redis-cli", "-h", "127.0.0.1", "-p", r.port, "--pipe"))
 		for i := range lines {
 			if _, err := fmt.Fprintf(load.Stdin, "SET key:%d value:%d\r\n", i, i); err != nil {
 				t.Fatal(err)

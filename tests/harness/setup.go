@@ -20,6 +20,7 @@ type Setup struct {
 	SDirect   string // "" in a native run
 	Socket    string // of the monitor; "": the place that sdirect chooses
 	NoMonitor bool   // none is started, whether or not there is one
+	Trace     string // directory into which all programs under libsd are recorded; "": none
 	UID       uint32 // 0: the user who runs the tests
 	Env       []string
 }
@@ -47,10 +48,14 @@ func (s *Setup) Command(sd bool, args ...string) *exec.Cmd {
 
 // Prefix is the beginning of a command line under libsd.
 func (s *Setup) Prefix() []string {
+	args := []string{s.SDirect, "run"}
 	if s.NoMonitor {
-		return []string{s.SDirect, "run", "--no-monitor", "--"}
+		args = append(args, "--no-monitor")
 	}
-	return []string{s.SDirect, "run", "--"}
+	if s.Trace != "" {
+		args = append(args, "--trace", s.Trace)
+	}
+	return append(args, "--")
 }
 
 func (s *Setup) stat() (*wire.Stat, error) {
