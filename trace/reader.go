@@ -229,13 +229,14 @@ func (t *thread) load() error {
 			t.at += RecordSize
 			continue
 		}
-		if t.event.Op == Names {
-			t.event.End = max(prev.End, t.event.Start)
-		}
 		switch e := &t.event; {
+		case e.Op == Names: // belongs to the record before
+			if e.End = prev.End; prev.Op == 0 {
+				e.End = e.Start
+			}
 		case e.Start > e.End || e.End < prev.End:
 			return t.fail(fmt.Sprintf("time runs backwards: %s, after %s", span(&e.Record), span(&prev.Record)))
-		case e.Op != Names && prev.Op != Names && e.Start < prev.End && e.Start > prev.Start:
+		case prev.Op != Names && e.Start < prev.End && e.Start > prev.Start:
 			return t.fail(fmt.Sprintf("a thread does two things at a time: %s, after %s", span(&e.Record), span(&prev.Record)))
 		}
 		t.at += RecordSize

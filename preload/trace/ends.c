@@ -57,7 +57,7 @@ static void note_names(int fd, uint64_t id, int how)
 	n = sizeof a;
 	if (sd_sys(SYS_getpeername, fd, &a, &n) == 0)
 		address(&a, r.remote, &r.rport);
-	sd_trace_put((struct sd_trace_record *)&r);
+	sd_trace_add((struct sd_trace_record *)&r);
 }
 
 uint64_t sd_trace_names(int fd, int how)

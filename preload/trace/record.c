@@ -22,6 +22,7 @@ static uint32_t pid;
 
 static __thread uint64_t at; /* where this thread's next record goes; at a segment's start: nowhere */
 static __thread uint32_t turn;
+static __thread uint64_t last_end; /* of the record before at */
 
 __attribute__((target("sse4.2"))) static uint32_t crc(uint32_t s, const void *p, size_t n)
 {
@@ -180,7 +181,7 @@ static int advance(uint64_t from, uint64_t to)
 
 /* A place is taken and the time read so that no handler's record comes between: records of a thread
  * are in the order of their ends. */
-void sd_trace_put(struct sd_trace_record *r)
+static void put(struct sd_trace_record *r, int more)
 {
 	uint64_t here;
 	do {
@@ -193,8 +194,10 @@ void sd_trace_put(struct sd_trace_record *r)
 			}
 			advance(here, next);
 		}
-		if (r->op != SD_TRACE_names)
-			r->end = sd_now_ns();
+		if (!more)
+			last_end = r->end = sd_now_ns();
+		else if (r->op != SD_TRACE_names)
+			r->end = last_end;
 	} while (!advance(here, here + SD_TRACE_RECORD));
 	r->check = crc(0, r, offsetof(struct sd_trace_record, check));
 	struct sd_trace_record *to = (void *)here;
@@ -203,3 +206,6 @@ void sd_trace_put(struct sd_trace_record *r)
 	__builtin_memcpy(&last, &r->op, sizeof last);
 	sd_store((uint64_t *)&to->op, last);
 }
+
+void sd_trace_put(struct sd_trace_record *r) { put(r, 0); }
+void sd_trace_add(struct sd_trace_record *r) { put(r, 1); }

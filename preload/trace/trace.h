@@ -21,6 +21,7 @@ extern int sd_trace_on;
 void sd_trace_open(void);
 /* Appends the record: fills end and check. It never touches errno. */
 void sd_trace_put(struct sd_trace_record *r);
+void sd_trace_add(struct sd_trace_record *r); /* it belongs to the record before, and ends with it */
 uint32_t sd_trace_sum(uint32_t sum, const void *b, size_t n);
 int sd_trace_foreign(void); /* a child of vfork: what it closes and makes is not this process's */
 static inline int64_t sd_trace_result(long r) { return r >= 0 ? r : -(int64_t)errno; }

@@ -32,7 +32,7 @@ static int polled(const struct pollfd *p, nfds_t n, int mine, int64_t start, int
 		struct sd_trace_record e = {.start = start, .fd = p[i].fd, .op = SD_TRACE_ready, .result = 1,
 					    .arg = (uint16_t)p[i].events | (uint32_t)(uint16_t)p[i].revents << 16};
 		if (p[i].revents && p[i].fd >= 0 && (e.id = sd_trace_id(p[i].fd)) != 0)
-			sd_trace_put(&e);
+			sd_trace_add(&e);
 	}
 	return r;
 }
@@ -92,7 +92,7 @@ static int selected(int n, const fd_set *r, const fd_set *w, const fd_set *x, in
 		struct sd_trace_record s = {.start = start, .fd = fd, .op = SD_TRACE_ready, .result = 1,
 					    .arg = (uint64_t)e << 16};
 		if (e && (s.id = sd_trace_id(fd)) != 0)
-			sd_trace_put(&s);
+			sd_trace_add(&s);
 	}
 	return got;
 }
@@ -158,7 +158,7 @@ static int waited(int ep, const struct epoll_event *ev, int max, int64_t start, 
 	for (int i = 0; i < r; i++) {
 		struct sd_trace_record e = {.start = start, .result = i, .arg = ev[i].data.u64, .flags = ev[i].events,
 					    .fd = ep, .op = SD_TRACE_epoll_event};
-		sd_trace_put(&e);
+		sd_trace_add(&e);
 	}
 	return r;
 }

@@ -83,21 +83,27 @@ func TestNginx(t *testing.T) {
 	})
 }
 
-var wrkRequests = regexp.MustCompile(`(?m)^\s*(\d+) requests in `)
-
-func wrk(t *testing.T, m harness.Mode, port string) (rate float64) {
+func wrk(t *testing.T, m harness.Mode, port string) {
 	t.Helper()
 	out := harness.Run(t, limit, m.ClientCommand("wrk", "-t2", "-c32", "-d"+harness.Size("1s", "5s"), "http://127.0.0.1:"+port+"/small"))
-	if n := wrkRequests.FindStringSubmatch(out); n == nil || n[1] == "0" {
-		t.Errorf("no requests:\n%s", out)
+	rate, _ := wrkResult(t, out)
+	t.Logf("%.0f requests/s", rate)
+}
+
+var wrkNumbers = regexp.MustCompile(`(?s)\n\s*(\d+) requests in .*Requests/sec:\s*([\d.]+)`)
+
+// wrkResult demands that there were requests and no errors.
+func wrkResult(t *testing.T, out string) (rate, requests float64) {
+	t.Helper()
+	n := wrkNumbers.FindStringSubmatch(out)
+	if n == nil || n[1] == "0" {
+		t.Fatalf("no requests:\n%s", out)
 	}
 	if strings.Contains(out, "Non-2xx") || strings.Contains(out, "Socket errors") {
 		t.Errorf("errors:\n%s", out)
 	}
-	for line := range strings.Lines(out) {
-		if _, err := fmt.Sscanf(line, "Requests/sec: %f", &rate); err == nil {
-			t.Log(strings.TrimSpace(line))
-		}
+	if _, err := fmt.Sscan(n[1]+" "+n[2], &requests, &rate); err != nil {
+		t.Fatal(err)
 	}
-	return rate
+	return rate, requests
 }

@@ -12,8 +12,9 @@ import (
 )
 
 type redis struct {
-	mode harness.Mode
-	port string
+	mode   harness.Mode
+	port   string
+	server *harness.Proc
 }
 
 func (r redis) cli(t *testing.T, args ...string) string {
@@ -48,8 +49,8 @@ func (r redis) bench(t *testing.T, args ...string) map[string]float64 {
 
 func startRedis(t *testing.T, m harness.Mode) redis {
 	harness.Require(t, "redis-server", "redis-cli", "redis-benchmark")
-	r := redis{m, harness.FreePort(t)}
-	harness.Start(t, m.ServerCommand("redis-server", "--port", r.port, "--bind", "127.0.0.1",
+	r := redis{mode: m, port: harness.FreePort(t)}
+	r.server = harness.Start(t, m.ServerCommand("redis-server", "--port", r.port, "--bind", "127.0.0.1",
 		"--dir", harness.Dir(t), "--save", "", "--appendonly", "no", "--daemonize", "no"))
 	harness.Serving(t, r.port)
 	return r
