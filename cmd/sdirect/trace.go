@@ -66,7 +66,7 @@ of those that it starts. Give both ends of a connection the same DIR.
   sdirect trace check /tmp/t
   sdirect trace show /tmp/t | less`,
 	}
-	cmd.AddCommand(newTraceShowCmd(), newTraceCheckCmd(), newTraceImportCmd())
+	cmd.AddCommand(newTraceShowCmd(), newTraceCheckCmd(), newTraceImportCmd(), newTraceReplayCmd())
 	return cmd
 }
 

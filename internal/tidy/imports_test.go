@@ -27,9 +27,10 @@ var mayImport = map[string][]string{
 	"monitor":             {"internal/shm", "internal/sockdiag", "queue", "monitor/wire"},
 	"socket":              {"internal/shm", "internal/sockdiag", "queue", "monitor/wire"},
 	"cmd/sdirect":         {"internal/shm", "internal/sockdiag", "internal/cbuild", "queue", "monitor/wire", "monitor", "trace"},
+	"cmd/sdreplay":        {"sim/csim", "trace"},
 	"trace":               {},
 	"sim":                 {"internal/shm"},
-	"sim/csim":            {".", "sim", "queue"}, // needs cgo: it runs the C core
+	"sim/csim":            {".", "sim", "queue", "trace"}, // needs cgo: it runs the C core
 	"sim/scene":           {"sim", "internal/shm", "queue", "monitor", "monitor/wire", "socket"},
 	"tests":               {"socket", "monitor/wire", "tests/harness"},
 	"tests/apps":          {"tests/harness"},

@@ -42,7 +42,7 @@ func rounds(t *testing.T, load func(t *testing.T, m harness.Mode) cost) {
 			return // nothing new: both ends are to be recorded
 		}
 		var plain, recorded []cost
-		for range harness.Size(1, 7) {
+		for round := range harness.Size(1, 7) {
 			t.Run("plain", func(t *testing.T) { plain = append(plain, load(t, m)) })
 			dir, err := os.MkdirTemp("/dev/shm", "sdtest-")
 			if err == nil {
@@ -55,6 +55,9 @@ func rounds(t *testing.T, load func(t *testing.T, m harness.Mode) cost) {
 			setup.Trace = dir
 			t.Run("recorded", func(t *testing.T) { recorded = append(recorded, load(t, m.In(&setup))) })
 			judge(t, dir)
+			if round == 0 {
+				replay(t, dir)
+			}
 			if err := os.RemoveAll(dir); err != nil {
 				t.Error(err)
 			}
@@ -78,6 +81,15 @@ func judge(t *testing.T, dir string) {
 		t.Errorf("%d bytes, %v\n%s", bytes, err, out)
 	}
 	t.Logf("%s", out)
+}
+
+// replay demands the same events for the same seed, and others for another one.
+func replay(t *testing.T, dir string) {
+	t.Helper()
+	one, again, other := harness.Replayed(t, dir, 1), harness.Replayed(t, dir, 1), harness.Replayed(t, dir, 2)
+	if one != again || one == other {
+		t.Errorf("replayed twice and with another seed:\n%s\n%s\n%s", one, again, other)
+	}
 }
 
 func TestTraceRedis(t *testing.T) {

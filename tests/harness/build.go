@@ -4,8 +4,11 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
+	"strings"
 	"sync"
 	"testing"
+	"time"
 )
 
 var built struct {
@@ -58,4 +61,23 @@ func Go(t *testing.T, name string) string {
 		cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 		return cmd
 	})
+}
+
+// Replay builds sdreplay, which has the simulator in it.
+func Replay(t *testing.T) string {
+	t.Helper()
+	return once(t, "sdreplay", func(out string) *exec.Cmd {
+		cmd := exec.Command("go", "build", "-tags", "sim", "-o", out, "./cmd/sdreplay")
+		cmd.Env = append(os.Environ(), "CGO_ENABLED=1")
+		return cmd
+	})
+}
+
+// Replayed is the last line of a replay of the history in dir: seed and hash.
+func Replayed(t *testing.T, dir string, seed int) string {
+	t.Helper()
+	out := Run(t, 5*time.Minute, Command(false, Replay(t), "-seed", strconv.Itoa(seed), "-connections", "40", "-steps", "500", dir))
+	t.Log(out)
+	lines := strings.Split(strings.TrimSpace(out), "\n")
+	return lines[len(lines)-1]
 }
