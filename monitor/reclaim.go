@@ -13,7 +13,11 @@ func (c *Core) gone(e Gone) {
 		return
 	}
 	c.waiting.drop(e.Reg, e.Cookie)
-	s := c.slotAt(e.SlotID)
+	id := e.SlotID
+	if id.Arena == 0 { // its introduction and this may have crossed
+		id = c.cookies[e.Cookie]
+	}
+	s := c.slotAt(id)
 	if s == nil {
 		return
 	}

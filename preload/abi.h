@@ -81,7 +81,7 @@
 #define SD_MSG_OFFER 3 // process → monitor: FD, Cookie, Role and addresses of an established connection
 #define SD_MSG_INTRO 4 // monitor → process: Cookie, End, Arena, Slot, Peer; descriptors, the first time that a process meets this arena: arena memfd, bell memfd of the peer
 #define SD_MSG_REFUSE 5 // monitor → process: Cookie, Status = why the connection stays on the kernel
-#define SD_MSG_GONE 6 // process → monitor: Cookie, Arena, Slot: its last descriptor of the connection is closed
+#define SD_MSG_GONE 6 // process → monitor: Cookie, Arena, Slot (Arena 0: it was not introduced): its last descriptor of the connection is closed
 #define SD_MSG_NOTE 7 // process → monitor: Cookie, addresses, Status: it decided to keep a connection on the kernel
 
 // Roles in an Offer.

@@ -247,7 +247,7 @@ void sd_mon_gone(uint64_t cookie, uint32_t arena, uint32_t slot)
 {
 	struct sd_msg m = {.type = SD_MSG_GONE, .cookie = cookie, .arena = arena, .slot = slot};
 	sd_mutex_lock(&mutex);
-	if (mon_fd >= 0 && arena != 0 && send_msg(mon_fd, &m, -1) != sizeof m)
+	if (mon_fd >= 0 && send_msg(mon_fd, &m, -1) != sizeof m)
 		lose_monitor();
 	sd_mutex_unlock(&mutex);
 }
@@ -319,6 +319,7 @@ static void handle(const struct sd_msg *m, int fds[2])
 		unused = !sd_attached(c);
 	} else if (c && c->state == SD_ST_OFFERED) {
 		sd_store(&c->state, SD_ST_KERNEL);
+		c->cookie = 0; /* the monitor has forgotten it */
 	}
 	sd_mutex_unlock(&sd_promote_mutex);
 	if (unused) {

@@ -172,6 +172,8 @@ void sd_release(struct sd_conn *c)
 	sd_store(&c->state, SD_ST_KERNEL);
 	if (c->slot)
 		sd_mon_gone(c->cookie, c->peer->arena, c->slotno);
+	else if (c->cookie) /* the introduction may be on its way to a process that does not look again */
+		sd_mon_gone(c->cookie, 0, 0);
 	conn_free(c);
 }
 

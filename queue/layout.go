@@ -200,7 +200,7 @@ const (
 	MsgOffer   = 3 // process → monitor: FD, Cookie, Role and addresses of an established connection
 	MsgIntro   = 4 // monitor → process: Cookie, End, Arena, Slot, Peer; descriptors, the first time that a process meets this arena: arena memfd, bell memfd of the peer
 	MsgRefuse  = 5 // monitor → process: Cookie, Status = why the connection stays on the kernel
-	MsgGone    = 6 // process → monitor: Cookie, Arena, Slot: its last descriptor of the connection is closed
+	MsgGone    = 6 // process → monitor: Cookie, Arena, Slot (Arena 0: it was not introduced): its last descriptor of the connection is closed
 	MsgNote    = 7 // process → monitor: Cookie, addresses, Status: it decided to keep a connection on the kernel
 )
 

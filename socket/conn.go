@@ -73,8 +73,12 @@ func (c *Conn) Close() error {
 		close(c.closed)
 		if c.dom != nil {
 			c.dom.mu.Lock()
+			waiting := c.dom.conns[c.cookie] == c
 			delete(c.dom.conns, c.cookie)
 			c.dom.mu.Unlock()
+			if waiting {
+				c.dom.client.Gone(c.cookie, 0, 0)
+			}
 		}
 		c.dl.Lock()
 		l := c.link.Load() // promote sees closed from here on

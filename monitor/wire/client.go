@@ -122,7 +122,8 @@ func (c *Client) Offer(fd int, cookie uint64, role uint32, p Pair) error {
 	return c.Send(m)
 }
 
-// Gone tells the monitor that the process closed its last descriptor of a promoted connection.
+// Gone tells the monitor that the process closed its last descriptor of a connection;
+// arena 0: it was offered, and not introduced as far as the process knows.
 func (c *Client) Gone(cookie uint64, arena, slot uint32) error {
 	return c.Send(&queue.Msg{Type: queue.MsgGone, Cookie: cookie, Arena: arena, Slot: slot})
 }
