@@ -292,7 +292,10 @@ func (j *judge) finish() {
 func (j *judge) finishStream(h *half) {
 	s, p := h.out, j.halves[h.peer.id]
 	if l := j.shared[s]; l != nil {
-		if v := l.judge(); v != nil {
+		v := l.judge()
+		if why := j.uncertain(h); v != nil && why != "" {
+			j.Unjudged["used by several threads, and "+why]++
+		} else if v != nil {
 			j.Violations = append(j.Violations, *v)
 		} else {
 			j.Verified += min(h.moved[sending], p.moved[receiving])
