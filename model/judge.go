@@ -1,0 +1,76 @@
+package model
+
+import (
+	"fmt"
+	"reflect"
+	"strings"
+)
+
+// Judge follows a history: the states that the model may be in after it.
+type Judge struct {
+	states []*State
+}
+
+// NewJudge starts with one process.
+func NewJudge() *Judge { return &Judge{states: []*State{New()}} }
+
+// State is one of the states that are possible now.
+func (j *Judge) State() *State { return j.states[0] }
+
+// Observe takes the next operation and its outcome; the error says what the model would have allowed.
+func (j *Judge) Observe(op Op, out Outcome) error {
+	return j.advance(out, func(s *State) []Branch { return s.Step(op) })
+}
+
+// Returned takes the outcome of a call that slept.
+func (j *Judge) Returned(p int32, out Outcome) error {
+	return j.advance(out, func(s *State) []Branch { return s.Resume(p) })
+}
+
+// Asleep says that p still sleeps though the network has settled.
+func (j *Judge) Asleep(p int32) error {
+	var still []*State
+	var wrong []string
+	for _, s := range j.states {
+		b := s.Resume(p)
+		if b == nil || b[len(b)-1].Lo == Blocked {
+			still = append(still, s)
+		}
+		for _, b := range b {
+			wrong = append(wrong, b.String())
+		}
+	}
+	if len(still) == 0 {
+		return fmt.Errorf("process %d sleeps; allowed: %s", p, strings.Join(wrong, ", or "))
+	}
+	j.states = still
+	return nil
+}
+
+func (j *Judge) advance(out Outcome, step func(*State) []Branch) error {
+	var next []*State
+	var allowed []string
+	for _, s := range j.states {
+		for _, b := range step(s) {
+			if b.Allows(out) {
+				next = appendNew(next, b.Next(out.R))
+			} else {
+				allowed = append(allowed, b.String())
+			}
+		}
+	}
+	if len(next) == 0 {
+		return fmt.Errorf("got %v; allowed: %s", out, strings.Join(allowed, ", or "))
+	}
+	j.states = next
+	return nil
+}
+
+func appendNew(states []*State, s *State) []*State {
+	for _, old := range states {
+		if reflect.DeepEqual(old, s) {
+			return states
+		}
+	}
+	return append(states, s)
+}

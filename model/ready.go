@@ -1,0 +1,113 @@
+package model
+
+import "syscall"
+
+// Event bits, the same for poll and epoll.
+const (
+	evIn        = int32(syscall.EPOLLIN)
+	evOut       = int32(syscall.EPOLLOUT)
+	evErr       = int32(syscall.EPOLLERR)
+	evHup       = int32(syscall.EPOLLHUP)
+	evRdNorm    = int32(syscall.EPOLLRDNORM)
+	evWrNorm    = int32(syscall.EPOLLWRNORM)
+	evRdHup     = int32(syscall.EPOLLRDHUP)
+	evNval      = int32(0x20)
+	evET        = int32(-1 << 31)
+	evOneShot   = int32(1 << 30)
+	evWakeup    = int32(1 << 29)
+	evExclusive = int32(1 << 28)
+)
+
+// mask is what poll reports of a description: the events that certainly hold, and those that may.
+func (s *State) mask(f int32) (must, may int32) {
+	file := &s.files[f]
+	switch file.kind {
+	case otherFile:
+		must = evIn | evOut | evRdNorm | evWrNorm
+	case epollSet:
+		if s.anyReady(f) {
+			must = evIn | evRdNorm
+		}
+	case unixSocket:
+		must = evOut | evWrNorm
+		if len(file.passed) > 0 || file.peer == none {
+			must |= evIn | evRdNorm
+		}
+		if file.peer == none {
+			must |= evHup | evRdHup
+		}
+		if file.err != 0 {
+			must |= evErr
+		}
+	case tcpSocket:
+		return s.tcpMask(&s.ends[file.end])
+	}
+	return must, 0
+}
+
+func (s *State) tcpMask(e *endpoint) (must, may int32) {
+	if e.tcp == listening {
+		if len(e.queue) > 0 {
+			must = evIn | evRdNorm
+		}
+		return must, 0
+	}
+	if e.shut == shutBoth || e.tcp == closed {
+		must |= evHup
+	}
+	if e.shut&shutRd != 0 {
+		must |= evIn | evRdNorm | evRdHup
+	}
+	if e.tcp != synSent {
+		switch {
+		case e.sure >= e.lowat:
+			must |= evIn | evRdNorm
+		case size(e.rx) >= e.lowat:
+			may |= evIn | evRdNorm
+		}
+		if e.peer != none && e.shut&shutWr == 0 && s.ends[e.peer].strained {
+			may |= evOut | evWrNorm
+		} else {
+			must |= evOut | evWrNorm
+		}
+	}
+	if e.err != 0 {
+		must |= evErr
+	}
+	return must, may &^ must
+}
+
+// revents are the values that poll may report for one descriptor.
+func (n step) revents(fd, events int32) []int32 {
+	if fd < 0 {
+		return []int32{0}
+	}
+	f := n.fileOf(n.p, fd)
+	if f == none {
+		return []int32{evNval}
+	}
+	must, may := n.mask(f)
+	events |= evErr | evHup
+	if may&events == 0 {
+		return []int32{must & events}
+	}
+	return []int32{must & events, (must | may) & events}
+}
+
+func (n step) poll() []Branch {
+	a := n.op.Arg
+	var b []Branch
+	for _, r1 := range n.revents(a[0], a[1]) {
+		for _, r2 := range n.revents(a[2], a[3]) {
+			next := step{n.clone(), n.op, n.p}
+			if r1 == 0 && r2 == 0 && a[4] < 0 {
+				b = append(b, next.sleep(0, 0)...)
+				continue
+			}
+			one := next.branch(truth(r1 != 0) + truth(r2 != 0))
+			one.Vec = []int32{r1, r2}
+			b = append(b, one)
+		}
+	}
+	return b
+}

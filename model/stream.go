@@ -1,0 +1,194 @@
+package model
+
+import (
+	"slices"
+	"syscall"
+)
+
+func (n step) send() []Branch {
+	e, errno := n.tcpOf(n.p, n.op.Arg[0])
+	if errno != 0 {
+		return n.fail(errno)
+	}
+	end, want, flags := &n.ends[e], n.op.Arg[1], n.op.Arg[2]
+	wait := !n.files[end.file].nonblock && flags&syscall.MSG_DONTWAIT == 0
+	switch {
+	case end.tcp == synSent && !wait:
+		return n.fail(eagain)
+	case end.tcp == synSent:
+		return n.sleep(end.sndTimeo, -eagain)
+	case end.err != 0 && end.err != epipe:
+		errno, end.err = end.err, 0
+		return n.fail(errno)
+	case end.err == epipe || end.tcp != established && end.tcp != closeWait || end.shut&shutWr != 0:
+		end.err = 0
+		return n.broken(flags)
+	}
+	peer := &n.ends[end.peer]
+	queued := size(peer.rx)
+	if queued+want <= certain && !peer.strained {
+		return []Branch{n.sent(e, want, want)}
+	}
+	if want == 0 {
+		return n.one(0)
+	}
+	if wait && end.sndTimeo == 0 {
+		// It takes all, or sleeps after an unknown part.
+		full := n.sent(e, want, want)
+		op := n.op
+		asleep := step{n.clone(), n.op, n.p}
+		asleep.ends[asleep.ends[e].peer].strained = true
+		asleep.procs[n.p].blocked = &op
+		return append([]Branch{full}, asleep.one(Blocked)...)
+	}
+	var b []Branch
+	if queued < most {
+		b = append(b, n.sent(e, 1, want))
+	}
+	if queued+want > certain {
+		full := step{n.clone(), n.op, n.p}
+		full.ends[full.ends[e].peer].strained = true
+		b = append(b, full.fail(eagain)...)
+	}
+	return b
+}
+
+// sent is a send that took between lo and hi bytes.
+func (n step) sent(e, lo, hi int32) Branch {
+	b := n.branch(hi)
+	b.Lo = lo
+	b.Next = func(r int32) *State {
+		next := n.clone()
+		if r > 0 {
+			if r < n.op.Arg[1] {
+				next.ends[next.ends[e].peer].strained = true
+			}
+			next.data(e, next.ends[e].peer, Extent{ID: n.op.ID, N: r})
+		}
+		next.settle()
+		return next
+	}
+	return b
+}
+
+// broken is EPIPE, with SIGPIPE unless the flags forbid it.
+func (n step) broken(flags int32) []Branch {
+	if flags&syscall.MSG_NOSIGNAL == 0 {
+		switch n.procs[n.p].act[sigPipe] {
+		case SigDefault:
+			n.end(n.p)
+			return n.one(Died - int32(syscall.SIGPIPE))
+		case SigHandler, SigRestart:
+			n.procs[n.p].ran |= 1 << sigNumber[sigPipe]
+		}
+	}
+	return n.fail(epipe)
+}
+
+func (n step) recv() []Branch {
+	e, errno := n.tcpOf(n.p, n.op.Arg[0])
+	if errno != 0 {
+		return n.fail(errno)
+	}
+	end, want, flags := &n.ends[e], n.op.Arg[1], n.op.Arg[2]
+	if end.tcp == listening {
+		return n.fail(enotconn)
+	}
+	me := &n.procs[n.p]
+	got := me.got
+	me.got = nil
+	want -= size(got)
+	wait := !n.files[end.file].nonblock && flags&syscall.MSG_DONTWAIT == 0
+	target := max(1, min(end.lowat, n.op.Arg[1]))
+	if flags&syscall.MSG_WAITALL != 0 {
+		target = max(1, n.op.Arg[1])
+	}
+	hi := min(want, size(end.rx))
+	lo := min(hi, end.sure)
+	over := end.err != 0 || end.tcp == closed || end.shut&shutRd != 0
+	switch {
+	case n.op.Arg[1] == 0 && len(end.rx) > 0:
+		return n.one(0)
+	case hi > 0 && lo == 0: // what had arrived before RST is not known
+		lost := step{n.clone(), n.op, n.p}
+		lost.ends[e].rx = nil
+		return append([]Branch{n.received(e, got, 1, hi)}, lost.recv()...)
+	case hi > 0 && (size(got)+lo >= target || !wait || over || end.rcvTimeo != 0), len(got) > 0 && (over || lo == want):
+		return []Branch{n.received(e, got, lo, hi)}
+	case hi > 0: // it keeps what there is and waits for more
+		if flags&syscall.MSG_PEEK == 0 {
+			var first []Extent
+			first, end.rx = split(end.rx, hi)
+			end.sure = size(end.rx)
+			me.got = append(slices.Clip(got), first...)
+		}
+		return n.sleep(0, 0)
+	case len(got) > 0:
+		me.got = got
+		return n.sleep(0, 0)
+	case end.done:
+		return n.one(0)
+	case end.err != 0:
+		errno, end.err = end.err, 0
+		return n.fail(errno)
+	case end.shut&shutRd != 0:
+		return n.one(0)
+	case end.tcp == closed:
+		return n.fail(enotconn)
+	case !wait:
+		return n.fail(eagain)
+	}
+	return n.sleep(end.rcvTimeo, -eagain)
+}
+
+// received is a recv that adds between lo and hi bytes to what it has.
+func (n step) received(e int32, got []Extent, lo, hi int32) Branch {
+	had := size(got)
+	b := n.branch(had + hi)
+	b.Lo = had + lo
+	b.Bytes = func(r int32) []Extent {
+		first, _ := split(n.ends[e].rx, r-had)
+		return append(slices.Clip(got), first...)
+	}
+	if n.op.Arg[2]&syscall.MSG_PEEK != 0 {
+		return b
+	}
+	b.Next = func(r int32) *State {
+		next := n.clone()
+		end := &next.ends[e]
+		_, end.rx = split(end.rx, r-had)
+		total := size(end.rx)
+		end.sure = max(end.sure-(r-had), 0)
+		if end.tcp != closed {
+			end.sure = min(total, max(end.sure, certain))
+		}
+		if total == 0 && end.strained {
+			end.strained = false
+			next.roomy(end.peer)
+		}
+		next.settle()
+		return next
+	}
+	return b
+}
+
+func (n step) inq() []Branch {
+	f := n.fileOf(n.p, n.op.Arg[0])
+	switch {
+	case f == none:
+		return n.fail(ebadf)
+	case n.files[f].kind == otherFile:
+		return n.fail(enotty)
+	case n.files[f].kind == epollSet:
+		return n.fail(einval) // since Linux 6.9
+	case n.files[f].kind == unixSocket:
+		return n.fail(enotsock)
+	}
+	end := &n.ends[n.files[f].end]
+	if end.tcp == listening {
+		return n.fail(einval)
+	}
+	b := n.branch(size(end.rx))
+	b.Lo = end.sure
+	return []Branch{b}
+}

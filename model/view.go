@@ -1,0 +1,73 @@
+package model
+
+// What generators and statistics want to know of a state.
+
+// Procs are the living processes that are not asleep.
+func (s *State) Procs() (p []int32) {
+	for i := range s.procs {
+		if s.procs[i].alive && s.procs[i].blocked == nil {
+			p = append(p, int32(i))
+		}
+	}
+	return p
+}
+
+// Born is how many processes there have been.
+func (s *State) Born() int32 { return int32(len(s.procs)) }
+
+// Open are the descriptors of a process, 0, 1 and 2 not among them.
+func (s *State) Open(p int32) (fds []int32) {
+	for fd, d := range s.procs[p].fds {
+		if fd > 2 && d.file != none {
+			fds = append(fds, int32(fd))
+		}
+	}
+	return fds
+}
+
+// Strained tells whether some queue is or was longer than what surely fits.
+func (s *State) Strained() bool {
+	for i := range s.ends {
+		if s.ends[i].strained {
+			return true
+		}
+	}
+	return false
+}
+
+// Places are all names that Place gives.
+var Places = []string{
+	"bad", "other", "epoll", "unix",
+	"new", "listening", "connecting", "established", "finWait", "closeWait", "lastAck", "timeWait", "failed", "closed",
+}
+
+// Place names the state of what a descriptor names.
+func (s *State) Place(p, fd int32) string {
+	if !s.alive(p) {
+		return "bad"
+	}
+	f := s.fileOf(p, fd)
+	if f == none {
+		return "bad"
+	}
+	switch s.files[f].kind {
+	case otherFile:
+		return "other"
+	case epollSet:
+		return "epoll"
+	case unixSocket:
+		return "unix"
+	}
+	e := &s.ends[s.files[f].end]
+	switch {
+	case e.tcp != closed:
+		return [tcpStates]string{"", "listening", "connecting", "established", "finWait", "closeWait", "lastAck"}[e.tcp]
+	case e.err != 0:
+		return "failed"
+	case e.timeWait:
+		return "timeWait"
+	case e.link == unconnected && e.shut == 0:
+		return "new"
+	}
+	return "closed"
+}

@@ -1,0 +1,85 @@
+package differ
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/socksdirect/libsd/model"
+)
+
+// coverage counts operations by what they were done on.
+type coverage struct {
+	mu       sync.Mutex
+	programs int
+	ops      int
+	seen     map[model.Kind]map[string]int
+	places   map[string]int
+}
+
+func newCoverage() *coverage {
+	return &coverage{seen: map[model.Kind]map[string]int{}, places: map[string]int{}}
+}
+
+// onDescriptor are the operations whose first argument is a descriptor.
+func onDescriptor(k model.Kind) bool {
+	switch k {
+	case model.Socket, model.EpCreate, model.Fork, model.Exec, model.Exit, model.Kill, model.SigAct, model.Pair, model.Rest:
+		return false
+	}
+	return true
+}
+
+func (c *coverage) visit(s *model.State, op model.Op) {
+	place := "-"
+	if onDescriptor(op.Kind) {
+		place = s.Place(op.Proc, op.Arg[0])
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.seen[op.Kind] == nil {
+		c.seen[op.Kind] = map[string]int{}
+	}
+	c.seen[op.Kind][place]++
+	c.places[place]++
+	c.ops++
+}
+
+// report prints the distribution; want fails for an operation or a state that was never visited.
+func (c *coverage) report(t *testing.T, want bool, excluded []model.Kind) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var b strings.Builder
+	fmt.Fprintf(&b, "%d programs, %d operations\n%-10s%9s", c.programs, c.ops, "", "-")
+	for _, place := range model.Places {
+		fmt.Fprintf(&b, "%12s", place)
+	}
+	b.WriteString("\n")
+	for k := range model.Kinds {
+		fmt.Fprintf(&b, "%-10v%9s", k, number(c.seen[k]["-"]))
+		total := c.seen[k]["-"]
+		for _, place := range model.Places {
+			fmt.Fprintf(&b, "%12s", number(c.seen[k][place]))
+			total += c.seen[k][place]
+		}
+		b.WriteString("\n")
+		if want && total == 0 && !slices.Contains(excluded, k) {
+			t.Errorf("no program has %v", k)
+		}
+	}
+	for _, place := range model.Places {
+		if want && c.places[place] == 0 {
+			t.Errorf("no operation met the state %s", place)
+		}
+	}
+	t.Log("\n" + b.String())
+}
+
+func number(n int) string {
+	if n == 0 {
+		return "."
+	}
+	return fmt.Sprint(n)
+}

@@ -1,0 +1,92 @@
+package differ
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"hash/crc32"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"github.com/socksdirect/libsd/tests/harness"
+)
+
+// TestKernel: the model against the kernel.
+func TestKernel(t *testing.T) {
+	run(t, style{}, harness.Size(2000, 200_000), func(worker int) (*agent, error) {
+		return startAgent(harness.Command(false, harness.C(t, "agent")), worker)
+	})
+}
+
+const workers = 2
+
+// run draws programs, runs them with several interpreters, and judges.
+func run(t *testing.T, st style, programs int, start func(worker int) (*agent, error)) {
+	for name, value := range map[string]string{"rapid.checks": fmt.Sprint(programs / workers), "rapid.nofailfile": "true"} {
+		if err := flag.Set(name, value); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c := newCoverage()
+	t.Run("programs", func(t *testing.T) {
+		for w := range workers {
+			t.Run(fmt.Sprint(w), func(t *testing.T) {
+				t.Parallel()
+				a, err := start(w)
+				if err != nil {
+					t.Fatal(err)
+				}
+				var failed *program
+				defer func() {
+					if failed != nil {
+						keep(t, a, failed)
+					}
+					if err := a.stop(); err != nil {
+						t.Error(err)
+					}
+				}()
+				rapid.Check(t, func(rt *rapid.T) {
+					p := draw(rt, st, c)
+					transcript, err := a.try(p)
+					if errors.Is(err, errAgent) {
+						t.Fatalf("%v\n%v", err, p) // nothing can be shrunk any more
+					}
+					if err != nil {
+						failed = p
+						rt.Fatalf("\n%s%v", transcript, err)
+					}
+				})
+			})
+		}
+	})
+	c.report(t, !t.Failed(), st.excluded)
+}
+
+// try runs a program and judges it.
+func (a *agent) try(p *program) (transcript string, err error) {
+	outs, late, err := a.run(p)
+	if err != nil {
+		return "", fmt.Errorf("%w: %w", errAgent, err)
+	}
+	return p.judge(outs, late)
+}
+
+var errAgent = errors.New("the interpreter failed")
+
+// keep takes out of a failed program what it fails without, and writes the rest where replays are.
+func keep(t *testing.T, a *agent, p *program) {
+	fails := func(p *program) bool {
+		_, err := a.try(p)
+		return err != nil
+	}
+	p = p.minimize(fails)
+	transcript, err := a.try(p)
+	name := filepath.Join("testdata", fmt.Sprintf("new-%08x.txt", crc32.ChecksumIEEE([]byte(p.String()))))
+	if err := os.WriteFile(name, []byte(p.String()), 0o644); err != nil {
+		t.Error(err)
+	}
+	t.Logf("%s:\n%s%v", name, transcript, err)
+}

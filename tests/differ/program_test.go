@@ -1,0 +1,132 @@
+package differ
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/socksdirect/libsd/model"
+)
+
+// program is what is run: operations in one order.
+type program struct {
+	ops []operation
+}
+
+type operation struct {
+	model.Op
+	hint int32
+}
+
+func (p *program) String() string {
+	var b strings.Builder
+	for _, o := range p.ops {
+		fmt.Fprintln(&b, o)
+	}
+	return b.String()
+}
+
+// plan follows the model through a program as it is written, along one of the ways that it may go,
+// and gives each operation its hints.
+type plan struct {
+	program
+	state *model.State
+	count *coverage
+}
+
+func newPlan(c *coverage) *plan { return &plan{state: model.New(), count: c} }
+
+// preview tells whether an operation may sleep, must sleep, or may end its process.
+func preview(branches []model.Branch) (maySleep, mustSleep, mayDie bool) {
+	mustSleep = true
+	for _, b := range branches {
+		maySleep = maySleep || b.Lo == model.Blocked
+		mustSleep = mustSleep && b.Lo == model.Blocked
+		mayDie = mayDie || b.Lo <= model.Died
+	}
+	return maySleep, mustSleep, mayDie
+}
+
+// add appends an operation; unless sleepy, only if it cannot sleep. It tells whether it did, and the
+// result that the plan goes on from.
+func (p *plan) add(sleepy bool, proc int32, kind model.Kind, args ...int32) (r int32, ok bool) {
+	op := model.Op{ID: int32(len(p.ops) + 1), Proc: proc, Kind: kind}
+	copy(op.Arg[:], args)
+	branches := p.state.Step(op)
+	maySleep, mustSleep, mayDie := preview(branches)
+	if maySleep && !sleepy || len(p.ops) >= maxOps {
+		return 0, false
+	}
+	hint := int32(0)
+	if maySleep || mayDie || kind == model.Exit || kind == model.Exec {
+		hint |= hintWatch
+	}
+	p.count.visit(p.state, op)
+	for _, b := range branches {
+		if b.Lo == model.Blocked && !mustSleep {
+			continue
+		}
+		r = b.Hi
+		p.state = b.Next(r)
+		break
+	}
+	if p.state.Strained() {
+		hint |= hintStrained
+	}
+	p.ops = append(p.ops, operation{op, hint})
+	for _, s := range p.state.Sleepers() {
+		if b := p.state.Resume(s); len(b) > 0 {
+			p.state = b[0].Next(b[0].Hi)
+		}
+	}
+	return r, true
+}
+
+// replan gives the operations their numbers and hints again.
+func replan(ops []operation) *program {
+	p := newPlan(newCoverage())
+	for _, o := range ops {
+		p.add(true, o.Proc, o.Kind, o.Arg[:]...)
+	}
+	return &p.program
+}
+
+// minimize leaves out operations, first many at once, as long as the program still fails.
+func (p *program) minimize(fails func(*program) bool) *program {
+	for size := len(p.ops); size > 0; size /= 2 {
+		for at := 0; at+size <= len(p.ops); {
+			shorter := replan(slices.Delete(slices.Clone(p.ops), at, at+size))
+			if fails(shorter) {
+				p = shorter
+			} else {
+				at++
+			}
+		}
+	}
+	return p
+}
+
+// judge compares outcomes with the model; it gives a transcript up to the divergence.
+func (p *program) judge(outs []model.Outcome, late []returned) (transcript string, err error) {
+	var b strings.Builder
+	j := model.NewJudge()
+	for i, o := range p.ops {
+		fmt.Fprintf(&b, "%-44v -> %v\n", o.Op, outs[i])
+		if err := j.Observe(o.Op, outs[i]); err != nil {
+			return b.String(), err
+		}
+		for len(late) > 0 && late[0].after == i {
+			fmt.Fprintf(&b, "%46s %d returns %v\n", "", late[0].proc, late[0].out)
+			if err := j.Returned(late[0].proc, late[0].out); err != nil {
+				return b.String(), err
+			}
+			late = late[1:]
+		}
+		for _, s := range j.State().Sleepers() {
+			if err := j.Asleep(s); err != nil {
+				return b.String(), err
+			}
+		}
+	}
+	return b.String(), nil
+}

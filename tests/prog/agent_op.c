@@ -1,0 +1,332 @@
+// SPDX-License-Identifier: Apache-2.0
+// The operations, each one call of libc.
+#include "agent.h"
+
+extern char **environ;
+
+// byte_of is byte off of what operation id sends; as model.Byte.
+static uint8_t byte_of(uint32_t id, uint32_t off)
+{
+	return (uint8_t)((id * 0x9e3779b9u + off * 0x85ebca6bu) >> 24);
+}
+
+static uint64_t digest(const uint8_t *b, size_t n)
+{
+	uint64_t h = 0;
+	for (size_t i = 0; i < n; i++)
+		h = (h + b[i] + 1) * 0x100000001b3u;
+	return h;
+}
+
+static uint8_t *buffer(size_t n)
+{
+	static uint8_t *b;
+	static size_t have;
+	if (n > have)
+		b = realloc(b, have = n);
+	return b;
+}
+
+static struct sockaddr_in address(int i)
+{
+	return (struct sockaddr_in){AF_INET, htons((uint16_t)(PORT + i)), {htonl(w->ip)}};
+}
+
+static void handler(int sig)
+{
+	atomic_fetch_or(&w->proc[me].ran, 1u << sig);
+	w->proc[me].handled++;
+}
+
+static long set_action(int sig, int how)
+{
+	struct sigaction sa = {.sa_handler = how == 0 ? SIG_DFL : how == 1 ? SIG_IGN : handler, .sa_flags = how == 3 ? SA_RESTART : 0};
+	w->proc[me].act[sig] = how;
+	return sigaction(sig, &sa, NULL);
+}
+
+static long do_socket(const int32_t *a)
+{
+	int one = 1, fd = socket(AF_INET, SOCK_STREAM | a[0], 0);
+	if (fd >= 0)
+		setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one); // a small segment does not wait for an ACK
+	return fd;
+}
+
+static long do_connect(const int32_t *a)
+{
+	struct sockaddr_in to = address(a[1]);
+	long r = connect(a[0], (void *)&to, sizeof to);
+	int e = errno;
+	if (r == 0 || e == EINPROGRESS)
+		note_connection(a[0]);
+	errno = e;
+	return r;
+}
+
+static long do_send(uint32_t id, const int32_t *a)
+{
+	uint8_t *b = buffer((size_t)a[1]);
+	for (int32_t i = 0; i < a[1]; i++)
+		b[i] = byte_of(id, (uint32_t)i);
+	return send(a[0], b, (size_t)a[1], a[2]);
+}
+
+static long do_recv(const int32_t *a, struct outcome *out)
+{
+	uint8_t *b = buffer((size_t)a[1]);
+	long r = recv(a[0], b, (size_t)a[1], a[2]);
+	if (r > 0)
+		out->sum = digest(b, (size_t)r);
+	return r;
+}
+
+static long do_setopt(const int32_t *a)
+{
+	struct linger l = {a[2] != 0, 0};
+	struct timeval tv = {a[2] / 1000, a[2] % 1000 * 1000};
+	switch (a[1]) {
+	case 0: return setsockopt(a[0], SOL_SOCKET, SO_LINGER, &l, sizeof l);
+	case 1: return setsockopt(a[0], SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof tv);
+	case 2: return setsockopt(a[0], SOL_SOCKET, SO_SNDTIMEO, &tv, sizeof tv);
+	case 3: return setsockopt(a[0], SOL_SOCKET, SO_RCVLOWAT, &a[2], sizeof a[2]);
+	default: return setsockopt(a[0], SOL_SOCKET, SO_REUSEADDR, &a[2], sizeof a[2]);
+	}
+}
+
+static long do_getopt(const int32_t *a)
+{
+	static const int plain[] = {0, 0, 0, SO_RCVLOWAT, SO_REUSEADDR, SO_ERROR, SO_ACCEPTCONN};
+	struct linger l = {0, 0};
+	struct timeval tv = {0, 0};
+	socklen_t ll = sizeof l, tl = sizeof tv;
+	int v = 0;
+	socklen_t vl = sizeof v;
+	switch (a[1]) {
+	case 0: return getsockopt(a[0], SOL_SOCKET, SO_LINGER, &l, &ll) < 0 ? -1 : l.l_onoff;
+	case 1:
+	case 2: return getsockopt(a[0], SOL_SOCKET, a[1] == 1 ? SO_RCVTIMEO : SO_SNDTIMEO, &tv, &tl) < 0 ? -1 : tv.tv_sec * 1000 + tv.tv_usec / 1000;
+	default: return getsockopt(a[0], SOL_SOCKET, plain[a[1]], &v, &vl) < 0 ? -1 : v;
+	}
+}
+
+static long do_name(const int32_t *a)
+{
+	struct sockaddr_in n = {0};
+	socklen_t len = sizeof n;
+	long r = a[1] ? getpeername(a[0], (void *)&n, &len) : getsockname(a[0], (void *)&n, &len);
+	if (r < 0)
+		return r;
+	int i = ntohs(n.sin_port) - PORT;
+	return ntohl(n.sin_addr.s_addr) == w->ip && i >= 0 && i < ADDRS ? i : ANY_PORT;
+}
+
+static long do_poll(const int32_t *a, struct outcome *out)
+{
+	struct pollfd p[2] = {{a[0], (short)a[1], 0}, {a[2], (short)a[3], 0}};
+	long r = poll(p, 2, a[4]);
+	if (r >= 0) {
+		out->n = 2;
+		out->vec[0] = p[0].revents;
+		out->vec[1] = p[1].revents;
+	}
+	return r;
+}
+
+static int by_data(const void *a, const void *b)
+{
+	const struct epoll_event *x = a, *y = b;
+	if (x->data.fd != y->data.fd)
+		return x->data.fd < y->data.fd ? -1 : 1;
+	return (int32_t)x->events < (int32_t)y->events ? -1 : x->events != y->events;
+}
+
+static long do_epwait(const int32_t *a, struct outcome *out)
+{
+	struct epoll_event ev[MAX_VEC / 2];
+	long r = epoll_wait(a[0], ev, a[1] < MAX_VEC / 2 ? a[1] : MAX_VEC / 2, a[2]);
+	if (r > 0) {
+		qsort(ev, (size_t)r, sizeof *ev, by_data);
+		for (long i = 0; i < r; i++) {
+			out->vec[out->n++] = ev[i].data.fd;
+			out->vec[out->n++] = (int32_t)ev[i].events;
+		}
+	}
+	return r;
+}
+
+static long do_fork(const int32_t *a)
+{
+	if (a[0] <= 0 || a[0] >= MAX_PROCS || w->proc[a[0]].pid != 0) {
+		errno = EINVAL;
+		return -1;
+	}
+	memcpy(w->proc[a[0]].act, w->proc[me].act, sizeof w->proc[me].act);
+	w->proc[a[0]].ran = 0;
+	pid_t pid = fork();
+	if (pid == 0) {
+		become(a[0]);
+		agent_loop();
+	}
+	if (pid > 0) {
+		w->proc[a[0]].pid = pid;
+		w->proc[a[0]].call = IDLE;
+	}
+	return pid < 0 ? -1 : 0;
+}
+
+static long do_exec(void)
+{
+	char num[16];
+	snprintf(num, sizeof num, "%d", me);
+	char *argv[] = {"agent", num, NULL};
+	for (int s = 0; s < 32; s++)
+		if (w->proc[me].act[s] > 1)
+			w->proc[me].act[s] = 0;
+	return execve("/proc/self/exe", argv, environ);
+}
+
+// do_kill returns when the signal has done what it does.
+static long do_kill(const int32_t *a)
+{
+	struct process *p = &w->proc[a[0]];
+	int pid = a[0] >= 0 && a[0] < MAX_PROCS ? p->pid : 0;
+	if (pid == 0) {
+		errno = ESRCH;
+		return -1;
+	}
+	uint32_t before = p->handled;
+	int how = a[1] == SIGKILL ? 0 : p->act[a[1]];
+	long r = kill(pid, a[1]);
+	if (r < 0 || how == 1)
+		return r;
+	if (how == 0) {
+		wait_gone(pid);
+		if (p->call == ASLEEP || p->call == RETURNED)
+			w->asleep--;
+		p->pid = 0;
+		p->call = IDLE;
+		return r;
+	}
+	for (int i = 0; i < 100000 && p->handled == before; i++)
+		nap_us(20);
+	return r;
+}
+
+static long do_pass(const int32_t *a)
+{
+	char byte = 0, ctl[CMSG_SPACE(sizeof(int))] = {0};
+	struct iovec iov = {&byte, 1};
+	struct msghdr m = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = ctl, .msg_controllen = sizeof ctl};
+	struct cmsghdr *c = CMSG_FIRSTHDR(&m);
+	*c = (struct cmsghdr){CMSG_LEN(sizeof(int)), SOL_SOCKET, SCM_RIGHTS};
+	memcpy(CMSG_DATA(c), &a[1], sizeof a[1]);
+	return sendmsg(a[0], &m, MSG_NOSIGNAL);
+}
+
+static long do_take(const int32_t *a)
+{
+	char byte, ctl[CMSG_SPACE(sizeof(int))] = {0};
+	struct iovec iov = {&byte, 1};
+	struct msghdr m = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = ctl, .msg_controllen = sizeof ctl};
+	long r = recvmsg(a[0], &m, a[1] ? MSG_CMSG_CLOEXEC : 0);
+	struct cmsghdr *c = CMSG_FIRSTHDR(&m);
+	if (r < 0)
+		return r;
+	if (r == 0 || c == NULL) {
+		errno = ENODATA;
+		return -1;
+	}
+	int fd;
+	memcpy(&fd, CMSG_DATA(c), sizeof fd);
+	return fd;
+}
+
+static long reset(void)
+{
+	struct linger l = {1, 0}; // no TIME_WAIT
+	for (int fd = 3; fd < FIRST_OWN_FD; fd++)
+		if (setsockopt(fd, SOL_SOCKET, SO_LINGER, &l, sizeof l) == 0 || errno != EBADF)
+			close(fd);
+	for (int fd = 0; fd < 3; fd++)
+		must(dup2(NULL_FD, fd));
+	set_action(SIGPIPE, 0);
+	set_action(SIGUSR1, 0);
+	while (waitpid(-1, NULL, WNOHANG) > 0)
+		;
+	return 0;
+}
+
+// wrong_family: AF_UNIX sockets carry descriptors here and are nothing else to the model.
+static bool wrong_family(enum kind k, int fd)
+{
+	int domain = 0;
+	socklen_t len = sizeof domain;
+	if (k < K_BIND || k > K_SHUTDOWN && k < K_SETOPT || k > K_NAME && k != K_PASS && k != K_TAKE)
+		return false;
+	return getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &len) == 0 && (domain == AF_UNIX) != (k == K_PASS || k == K_TAKE);
+}
+
+static long call(int t, const struct op *o, struct outcome *out)
+{
+	const int32_t *a = o->arg;
+	struct epoll_event ev = {.events = (uint32_t)a[3], .data.fd = a[2]};
+	int v = 0, sv[2];
+	long r;
+	switch ((enum kind)o->kind) {
+	case K_SOCKET: return do_socket(a);
+	case K_BIND: {
+		struct sockaddr_in at = address(a[1]);
+		return bind(a[0], (void *)&at, sizeof at);
+	}
+	case K_LISTEN: return listen(a[0], a[1]);
+	case K_CONNECT: return do_connect(a);
+	case K_ACCEPT: return accept4(a[0], NULL, NULL, a[1]);
+	case K_SEND: return do_send((uint32_t)t + 1, a);
+	case K_RECV: return do_recv(a, out);
+	case K_SHUTDOWN: return shutdown(a[0], a[1]);
+	case K_CLOSE: return close(a[0]);
+	case K_DUP: return dup(a[0]);
+	case K_DUP3: return dup3(a[0], a[1], a[2]);
+	case K_DUPFD: return fcntl(a[0], a[2] ? F_DUPFD_CLOEXEC : F_DUPFD, a[1]);
+	case K_SETFL: return fcntl(a[0], F_SETFL, a[1]);
+	case K_GETFL: return (r = fcntl(a[0], F_GETFL)) < 0 ? r : r & O_NONBLOCK;
+	case K_SETFD: return fcntl(a[0], F_SETFD, a[1]);
+	case K_GETFD: return fcntl(a[0], F_GETFD);
+	case K_SETOPT: return do_setopt(a);
+	case K_GETOPT: return do_getopt(a);
+	case K_INQ: return ioctl(a[0], FIONREAD, &v) < 0 ? -1 : v;
+	case K_NAME: return do_name(a);
+	case K_POLL: return do_poll(a, out);
+	case K_EPCREATE: return epoll_create1(a[0]);
+	case K_EPCTL: return epoll_ctl(a[0], a[1], a[2], &ev);
+	case K_EPWAIT: return do_epwait(a, out);
+	case K_FORK: return do_fork(a);
+	case K_EXEC: return do_exec();
+	case K_EXIT: _exit(0);
+	case K_KILL: return do_kill(a);
+	case K_SIGACT: return set_action(a[0], a[1]);
+	case K_PAIR:
+		if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | a[0], 0, sv) < 0)
+			return -1;
+		out->n = 2;
+		out->vec[0] = sv[0];
+		out->vec[1] = sv[1];
+		return 0;
+	case K_PASS: return do_pass(a);
+	case K_TAKE: return do_take(a);
+	case K_REST: nap_us(a[0]); return 0;
+	case K_RESET: return reset();
+	}
+	die("no operation %d", o->kind);
+}
+
+void execute(int t, struct outcome *out)
+{
+	const struct op *o = &w->op[t];
+	long r = -1;
+	errno = ENOTSOCK;
+	if (!wrong_family((enum kind)o->kind, o->arg[0]))
+		r = call(t, o, out);
+	out->r = (int32_t)(r < 0 ? -errno : r);
+}
