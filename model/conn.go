@@ -24,7 +24,7 @@ func (n step) bind() []Branch {
 // taken tells whether another endpoint keeps the address from being bound by e.
 func (s *State) taken(e, addr int32) bool {
 	for i, other := range s.ends {
-		if int32(i) == e || other.addr != addr || other.tcp == closed && !other.bound && !other.timeWait {
+		if int32(i) == e || other.addr != addr || other.tcp == closed && !other.bound && !(other.orphan && other.timeWait) {
 			continue
 		}
 		if !other.reuse || !s.ends[e].reuse || other.tcp == listening {
@@ -108,9 +108,14 @@ func (s *State) handshake(e, addr int32) {
 		end.addr = AnyPort
 	}
 	end.remote = addr
-	end.err, end.shut, end.done = 0, 0, false
+	end.err, end.done = 0, false
 	end.tcp = synSent
 	l := s.listener(addr)
+	if l == none && end.addr == addr { // both ends open at once
+		end.tcp, end.peer = established, e
+		s.wake(e, all)
+		return
+	}
 	if l == none {
 		end.tcp, end.err, end.shut = closed, econnref, shutBoth
 		s.wake(e, failure)
@@ -184,10 +189,16 @@ func (n step) shutdown() []Branch {
 		if bits&shutWr != 0 {
 			n.finish(e)
 		}
+		if end.deaf() && end.sure < size(end.rx) {
+			end.wire = slices.Insert(slices.Clone(end.wire), 0, tail)
+		}
 	}
 	n.wake(e, all)
 	return n.one(r)
 }
+
+// deaf is an endpoint that resets the connection when data comes.
+func (e *endpoint) deaf() bool { return e.tcp == finWait && e.shut&shutRd != 0 }
 
 // finish sends FIN unless it is sent.
 func (s *State) finish(e int32) {
@@ -209,7 +220,7 @@ func (s *State) disconnect(e int32) {
 	switch end.tcp {
 	case listening:
 		s.refuse(e)
-	case established, finWait, closeWait:
+	case established, finWait, closeWait, lastAck, closing:
 		s.emit(end.peer, rst)
 	}
 	end = &s.ends[e]
@@ -249,7 +260,7 @@ func (s *State) release(e int32) {
 	case end.tcp == synSent:
 		end.tcp = closed
 	case end.tcp == closed:
-	case unread || end.linger0 && end.tcp != lastAck:
+	case unread || end.linger0:
 		s.reset(e)
 	default:
 		s.finish(e)

@@ -32,12 +32,12 @@ func (j *Judge) Asleep(p int32) error {
 	var still []*State
 	var wrong []string
 	for _, s := range j.states {
-		b := s.Resume(p)
-		if b == nil || b[len(b)-1].Lo == Blocked {
-			still = append(still, s)
-		}
-		for _, b := range b {
-			wrong = append(wrong, b.String())
+		for _, b := range s.Resume(p) {
+			if b.Lo == Blocked {
+				still = appendNew(still, b.Next(Blocked))
+			} else {
+				wrong = append(wrong, b.String())
+			}
 		}
 	}
 	if len(still) == 0 {

@@ -1,5 +1,7 @@
 package model
 
+import "slices"
+
 // settle lets everything arrive that may: the data as far as the window is sure to allow, then FIN
 // and RST. FIN waits behind data that may not have arrived.
 func (s *State) settle() {
@@ -13,16 +15,20 @@ func (s *State) settle() {
 	}
 }
 
-// variants are the copies of a settled state that differ in whether a FIN behind a long queue has come.
+// variants are the copies of a settled state that differ in whether what waits for room has come.
 func (s *State) variants() []*State {
 	all := []*State{s.clone()}
 	for i := range s.ends {
-		if e := &s.ends[i]; len(e.wire) == 0 || e.wire[0] != fin {
+		if e := &s.ends[i]; len(e.wire) == 0 {
 			continue
 		}
 		for _, v := range all {
 			w := v.clone()
-			w.ends[i].sure = size(w.ends[i].rx)
+			if sig := s.ends[i].wire[0]; sig == useless || sig == tail {
+				w.refuseData(int32(i))
+			} else {
+				w.ends[i].sure = size(w.ends[i].rx)
+			}
 			w.settle()
 			all = append(all, w)
 		}
@@ -37,19 +43,24 @@ func (s *State) arrive(e int32) bool {
 		return false
 	}
 	sig := end.wire[0]
-	if sig == fin && end.sure < size(end.rx) {
-		return false
+	if (sig == fin || sig == useless || sig == tail) && end.sure < size(end.rx) {
+		if !slices.Contains(end.wire, rst) {
+			return false
+		}
+		sig = rst // it overtakes what waits for room
 	}
 	end.wire = end.wire[1:]
 	switch sig {
 	case fin:
 		s.finished(e)
 	case finAck:
-		if end.tcp == lastAck {
-			end.tcp, end.peer = closed, none
+		if end.tcp == lastAck || end.tcp == closing {
+			s.wait(e, end.tcp == closing)
 		}
 	case rst:
 		s.wasReset(e)
+	case useless:
+		s.refuseData(e)
 	}
 	return true
 }
@@ -62,11 +73,25 @@ func (s *State) finished(e int32) {
 	switch end.tcp {
 	case established:
 		end.tcp = closeWait
-	case finWait: // TIME_WAIT, which shows as closed
+	case finWait:
+		if end.peer != e && slices.Contains(s.ends[end.peer].wire, fin) {
+			end.tcp = closing
+			break
+		}
 		s.emit(end.peer, finAck)
-		end.tcp, end.timeWait, end.peer = closed, true, none
+		s.wait(e, true)
 	}
 	s.wake(e, all)
+}
+
+// wait is the end of an endpoint whose FIN was sent first: TIME_WAIT keeps the address, while the
+// socket shows as closed.
+func (s *State) wait(e int32, timeWait bool) {
+	end := &s.ends[e]
+	end.tcp, end.peer, end.timeWait = closed, none, timeWait
+	if timeWait {
+		s.newEnd(endpoint{tcp: closed, timeWait: true, orphan: true, file: none, peer: none, parent: none, addr: end.addr, reuse: end.reuse})
+	}
 }
 
 // wasReset is the arrival of RST.
@@ -91,16 +116,12 @@ func (s *State) wasReset(e int32) {
 // data is the arrival of bytes that from has sent to e.
 func (s *State) data(from, e int32, x Extent) {
 	end := &s.ends[e]
-	if end.tcp == closed || end.orphan || end.tcp == finWait && end.shut&shutRd != 0 {
-		// Nobody will read it: RST to the sender, and an end whose own FIN is out is reset as well.
-		if end.tcp != closed {
-			end.tcp, end.peer = closed, none
-			end.err = econnrst
-			end.shut = shutBoth
-			s.wake(e, failure)
-			s.wake(e, all)
-		}
+	switch {
+	case end.tcp == closed:
 		s.emit(from, rst)
+		return
+	case end.deaf():
+		s.emit(e, useless) // it may have to wait for room
 		return
 	}
 	end.rx = append(end.rx, x)
@@ -112,4 +133,15 @@ func (s *State) data(from, e int32, x Extent) {
 		end.sure = max(end.sure, certain)
 	}
 	s.wake(e, in)
+}
+
+// refuseData is the arrival of data that nobody will read: the whole connection is reset.
+func (s *State) refuseData(e int32) {
+	end := &s.ends[e]
+	s.emit(end.peer, rst)
+	end.tcp, end.peer, end.wire = closed, none, nil
+	end.err = econnrst
+	end.shut = shutBoth
+	s.wake(e, failure)
+	s.wake(e, all)
 }

@@ -60,7 +60,8 @@ const (
 	established
 	finWait   // our FIN is sent
 	closeWait // the peer's has come
-	lastAck   // both, ours last, not acknowledged
+	lastAck   // both, ours last: it waits for room at the peer
+	closing   // both, ours first: it waits for room at the peer
 	tcpStates
 )
 
@@ -121,6 +122,8 @@ const (
 	fin signal = iota
 	rst
 	finAck
+	useless // data for a deaf end
+	tail    // that part of rx which has not arrived, for an end that was deaf too early for it
 )
 
 // Sizes in bytes. What is below certain fits into any default buffers at once; no connection takes

@@ -92,7 +92,7 @@ func (n step) sleep(timeo int32, timedOut int32) []Branch {
 	return n.one(Blocked)
 }
 
-// Resume gives the answers of a call that sleeps, nil if it sleeps on.
+// Resume gives the answers of a call that sleeps; one of them may be that it sleeps on.
 func (s *State) Resume(p int32) []Branch {
 	if !s.alive(p) || s.procs[p].blocked == nil {
 		return nil
@@ -102,11 +102,8 @@ func (s *State) Resume(p int32) []Branch {
 	op, intr, got := *me.blocked, me.intr, me.got
 	me.blocked, me.intr = nil, false
 	b := again.attempt(op)
-	if len(b) != 1 || b[0].Lo != Blocked {
+	if len(b) != 1 || b[0].Lo != Blocked || !intr {
 		return b
-	}
-	if !intr {
-		return nil
 	}
 	n := step{again, op, p}
 	n.procs[p].got = nil

@@ -138,6 +138,9 @@ func (n step) recv() []Branch {
 	case !wait:
 		return n.fail(eagain)
 	}
+	if n.op.Arg[1] == 0 {
+		return n.sleep(end.rcvTimeo, 0) // it waits once for nothing
+	}
 	return n.sleep(end.rcvTimeo, -eagain)
 }
 
@@ -159,7 +162,7 @@ func (n step) received(e int32, got []Extent, lo, hi int32) Branch {
 		_, end.rx = split(end.rx, r-had)
 		total := size(end.rx)
 		end.sure = max(end.sure-(r-had), 0)
-		if end.tcp != closed {
+		if end.tcp != closed && !end.deaf() {
 			end.sure = min(total, max(end.sure, certain))
 		}
 		if total == 0 && end.strained {

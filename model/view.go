@@ -38,7 +38,7 @@ func (s *State) Strained() bool {
 // Places are all names that Place gives.
 var Places = []string{
 	"bad", "other", "epoll", "unix",
-	"new", "listening", "connecting", "established", "finWait", "closeWait", "lastAck", "timeWait", "failed", "closed",
+	"new", "listening", "connecting", "established", "finWait", "closeWait", "lastAck", "closing", "timeWait", "failed", "closed",
 }
 
 // Place names the state of what a descriptor names.
@@ -61,7 +61,7 @@ func (s *State) Place(p, fd int32) string {
 	e := &s.ends[s.files[f].end]
 	switch {
 	case e.tcp != closed:
-		return [tcpStates]string{"", "listening", "connecting", "established", "finWait", "closeWait", "lastAck"}[e.tcp]
+		return [tcpStates]string{"", "listening", "connecting", "established", "finWait", "closeWait", "lastAck", "closing"}[e.tcp]
 	case e.err != 0:
 		return "failed"
 	case e.timeWait:

@@ -70,7 +70,7 @@ func startAgent(cmd *exec.Cmd, worker int) (*agent, error) {
 		return nil, err
 	}
 	a := &agent{cmd: cmd, in: in, out: bufio.NewReaderSize(out, 1<<16), ended: make(chan struct{})}
-	a.ip = uint32(os.Getpid())*0x10001 + uint32(worker)<<22
+	a.ip = uint32(os.Getpid())*0x10001 + uint32(worker)<<21
 	return a, nil
 }
 
@@ -84,7 +84,7 @@ func (a *agent) stop() error {
 // nextAddress is an address of 127.0.0.0/8 that no program has used for long.
 func (a *agent) nextAddress() uint32 {
 	a.ip++
-	return 127<<24 | 1<<16 | a.ip&0xffffff
+	return 127<<24 + 1<<16 + a.ip&0x7fffff
 }
 
 // returned is the outcome of a call that slept: it came after operation After.

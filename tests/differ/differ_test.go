@@ -11,13 +11,27 @@ import (
 
 	"pgregory.net/rapid"
 
+	"github.com/socksdirect/libsd/model"
 	"github.com/socksdirect/libsd/tests/harness"
 )
 
+var count = flag.Int("programs", harness.Size(2000, 200_000), "how many programs to run in each mode")
+
 // TestKernel: the model against the kernel.
 func TestKernel(t *testing.T) {
-	run(t, style{}, harness.Size(2000, 200_000), func(worker int) (*agent, error) {
+	run(t, style{}, *count, func(worker int) (*agent, error) {
 		return startAgent(harness.Command(false, harness.C(t, "agent")), worker)
+	})
+}
+
+// TestLibsd: the same programs with every process under libsd.
+func TestLibsd(t *testing.T) {
+	if harness.SDirect() == "" {
+		t.Skip("SD_MODES selects native runs only")
+	}
+	st := style{warm: true, excluded: []model.Kind{model.Exec, model.Pair, model.Pass, model.Take}}
+	run(t, st, *count, func(worker int) (*agent, error) {
+		return startAgent(harness.Command(true, harness.C(t, "agent")), worker)
 	})
 }
 
@@ -80,7 +94,7 @@ var errAgent = errors.New("the interpreter failed")
 func keep(t *testing.T, a *agent, p *program) {
 	fails := func(p *program) bool {
 		_, err := a.try(p)
-		return err != nil
+		return err != nil && !errors.Is(err, errAgent)
 	}
 	p = p.minimize(fails)
 	transcript, err := a.try(p)

@@ -67,6 +67,9 @@ func draw(t *rapid.T, st style, c *coverage) *program {
 	if !d.chance("bare", 5) {
 		d.connection(0)
 	}
+	if d.big {
+		d.strain()
+	}
 	for range rapid.IntRange(1, 30).Draw(t, "length") {
 		procs := d.state.Procs()
 		if len(procs) == 0 {
@@ -88,6 +91,12 @@ func (d *drawer) connection(p int32) {
 	l, _ := d.do(p, model.Socket, lf)
 	d.do(p, model.Bind, l, addr)
 	d.do(p, model.Listen, l, d.pick("backlog", 4, 4, 1, 0))
+	if d.chance("crowd", 6) {
+		for range 3 {
+			c, _ := d.do(p, model.Socket, nonblock)
+			d.do(p, model.Connect, c, addr)
+		}
+	}
 	c, _ := d.do(p, model.Socket, flags())
 	d.do(p, model.Connect, c, addr)
 	if d.chance("unaccepted", 5) {
@@ -112,6 +121,19 @@ func (d *drawer) connection(p int32) {
 	}
 	if d.style.warm && !d.chance("cold", 15) {
 		d.warm(other, c, p, s)
+	}
+}
+
+// strain fills a connection, perhaps up to its end.
+func (d *drawer) strain() {
+	p := d.pick("proc", d.state.Procs()...)
+	a, b := d.fd(p, "established"), d.fd(p, "established")
+	for range rapid.IntRange(1, 4).Draw(d.t, "fill") {
+		d.do(p, model.Send, a, 3_000_000, syscall.MSG_DONTWAIT|syscall.MSG_NOSIGNAL)
+	}
+	if d.chance("end", 50) {
+		d.do(p, model.Shutdown, b, syscall.SHUT_WR)
+		d.do(p, model.Shutdown, a, syscall.SHUT_WR)
 	}
 }
 
@@ -143,11 +165,11 @@ func (d *drawer) fd(p int32, places ...string) int32 {
 	return d.pick("fd", open...)
 }
 
-var conns = []string{"established", "finWait", "closeWait", "lastAck", "timeWait", "failed", "closed"}
+var conns = []string{"established", "finWait", "closeWait", "lastAck", "closing", "timeWait", "failed", "closed"}
 
 func (d *drawer) conn(p int32) int32 { return d.fd(p, conns...) }
 func (d *drawer) tcp(p int32) int32 {
-	return d.fd(p, "established", "finWait", "closeWait", "lastAck", "timeWait", "failed", "closed", "listening", "connecting", "new")
+	return d.fd(p, "established", "finWait", "closeWait", "lastAck", "closing", "timeWait", "failed", "closed", "listening", "connecting", "new")
 }
 
 // size draws a number of bytes.
@@ -168,7 +190,7 @@ var choices = func() (all []func(*drawer, int32)) {
 		{8, (*drawer).drawPoll}, {6, (*drawer).drawEpCtl}, {7, (*drawer).drawEpWait}, {2, (*drawer).drawEpCreate},
 		{3, (*drawer).drawDup}, {3, (*drawer).drawFlags}, {4, (*drawer).drawOption}, {3, (*drawer).drawAsk},
 		{3, (*drawer).drawSetup}, {1, (*drawer).connection}, {2, (*drawer).drawProcess}, {2, (*drawer).drawSignal},
-		{2, (*drawer).drawRights},
+		{2, (*drawer).drawRights}, {1, (*drawer).drawRest},
 	} {
 		for range c.weight {
 			all = append(all, c.do)
@@ -193,6 +215,9 @@ func (d *drawer) drawRecv(p int32) {
 	flags := d.pick("flags", 0, syscall.MSG_DONTWAIT, syscall.MSG_PEEK, syscall.MSG_WAITALL, syscall.MSG_DONTWAIT|syscall.MSG_PEEK,
 		syscall.MSG_DONTWAIT|syscall.MSG_WAITALL)
 	fd, n := d.conn(p), d.size()
+	if d.sleepy {
+		n = max(n, 1)
+	}
 	if _, ok := d.do(p, model.Recv, fd, n, flags); !ok {
 		d.do(p, model.Recv, fd, n, flags|syscall.MSG_DONTWAIT)
 	}
@@ -326,6 +351,8 @@ func (d *drawer) drawSignal(p int32) {
 	}
 	d.do(p, model.SigAct, d.pick("sig", int32(syscall.SIGUSR1), int32(syscall.SIGPIPE)), d.pick("how", model.SigHandler, model.SigRestart, model.SigIgnore, model.SigDefault))
 }
+
+func (d *drawer) drawRest(p int32) { d.do(p, model.Rest, 50) }
 
 func (d *drawer) drawRights(p int32) {
 	switch d.pick("rights", 0, 1, 2) {

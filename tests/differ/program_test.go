@@ -30,8 +30,9 @@ func (p *program) String() string {
 // and gives each operation its hints.
 type plan struct {
 	program
-	state *model.State
-	count *coverage
+	state    *model.State
+	count    *coverage
+	strained bool
 }
 
 func newPlan(c *coverage) *plan { return &plan{state: model.New(), count: c} }
@@ -70,7 +71,8 @@ func (p *plan) add(sleepy bool, proc int32, kind model.Kind, args ...int32) (r i
 		p.state = b.Next(r)
 		break
 	}
-	if p.state.Strained() {
+	p.strained = p.strained || p.state.Strained() || kind == model.Send && args[1] > 20_000
+	if p.strained { // for good: what was planned may have gone otherwise
 		hint |= hintStrained
 	}
 	p.ops = append(p.ops, operation{op, hint})

@@ -26,9 +26,10 @@ void ring(void)
 // pass_turn goes on to operation next, unless somebody has.
 static void pass_turn(uint32_t next)
 {
-	uint32_t turn = next - 1;
-	if (atomic_compare_exchange_strong(&w->turn, &turn, next))
-		futex(&w->turn, FUTEX_WAKE, INT32_MAX, -1);
+	uint32_t turn = w->turn;
+	while ((int32_t)turn < (int32_t)next)
+		if (atomic_compare_exchange_strong(&w->turn, &turn, next))
+			futex(&w->turn, FUTEX_WAKE, INT32_MAX, -1);
 }
 
 // plain tells whether operation t can be handed to its process without the coordinator.
@@ -54,8 +55,9 @@ static void finish(uint32_t t, struct outcome *out)
 	}
 	w->out[t] = *out;
 	settle(w->op[t].hint & HINT_STRAINED);
+	bool next = plain(t + 1); // once done says so, the program may be another
 	w->done = t + 1;
-	if (plain(t + 1))
+	if (next)
 		pass_turn(t + 1);
 	else
 		ring();
@@ -227,12 +229,12 @@ static void run_program(void)
 {
 	uint32_t last = w->nops;
 	w->op[w->nops++] = (struct op){.kind = K_RESET};
+	w->turn = UINT32_MAX; // before the first
 	w->done = w->nlate = w->nconns = 0;
 	memset(w->out, 0, sizeof *w->out * w->nops);
 	must(fcntl(NULL_FD, F_SETFL, O_RDWR)); // all descriptors 0, 1 and 2 share it
 	if (w->proc[0].pid == 0)
 		spawn();
-	w->turn = UINT32_MAX;
 	pass_turn(0);
 	while (w->done < w->nops) {
 		uint32_t t = w->done;

@@ -254,6 +254,7 @@ static long reset(void)
 	set_action(SIGUSR1, 0);
 	while (waitpid(-1, NULL, WNOHANG) > 0)
 		;
+	w->nconns = 0;
 	return 0;
 }
 

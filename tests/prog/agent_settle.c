@@ -80,8 +80,15 @@ static bool quiet(struct conn *c, struct end *a, struct end *b)
 		return true; // the listener's queue is full
 	if (a->state == SYN_SENT || a->state == SYN_RECV || b->state == SYN_RECV)
 		return false;
+	if (memcmp(&c->a, &c->b, sizeof c->a) == 0) // connected to itself
+		return a->state != FIN_WAIT1 && a->state != CLOSING && (a->state != ESTABLISHED || a->written - 1 == a->received);
 	c->over = a->state == CLOSE && b->state == CLOSE;
 	return arrived(*a, *b, 1) && arrived(*b, *a, 0);
+}
+
+static bool same(const struct end *a, const struct end *b)
+{
+	return a->state == b->state && a->written == b->written && a->unacked == b->unacked && a->received == b->received;
 }
 
 void settle(bool strained)
@@ -92,13 +99,14 @@ void settle(bool strained)
 		uint64_t start = now_ns(), since = start;
 		while (!c->over && !quiet(c, &a, &b)) {
 			uint64_t now = now_ns();
-			if (memcmp(&a, &a0, sizeof a) || memcmp(&b, &b0, sizeof b))
+			if (!same(&a, &a0) || !same(&b, &b0))
 				since = now;
 			a0 = a, b0 = b;
 			if (strained && now - since > STILL_US * 1000ull)
 				break;
 			if (now - start > GIVE_UP_US * 1000ull) {
-				dprintf(ERR_FD, "agent: a connection does not settle: states %d %d, written %lu %lu, received %lu %lu\n",
+				dprintf(ERR_FD, "agent: a connection does not settle: ports %d %d, states %d %d, written %lu %lu, received %lu %lu\n",
+					ntohs(c->a.sin_port), ntohs(c->b.sin_port),
 					a.state, b.state, a.written, b.written, a.received, b.received);
 				break;
 			}
