@@ -29,11 +29,13 @@ var mayImport = map[string][]string{
 	"cmd/sdirect":         {"internal/shm", "internal/sockdiag", "internal/cbuild", "queue", "monitor/wire", "monitor", "trace"},
 	"cmd/sdreplay":        {"sim/csim", "trace"},
 	"trace":               {},
+	"model":               {}, // what Linux does, whatever we do
 	"sim":                 {"internal/shm"},
 	"sim/csim":            {".", "sim", "queue", "trace"}, // needs cgo: it runs the C core
 	"sim/scene":           {"sim", "internal/shm", "queue", "monitor", "monitor/wire", "socket"},
 	"tests":               {"socket", "monitor/wire", "tests/harness"},
 	"tests/apps":          {"tests/harness"},
+	"tests/differ":        {"model", "socket", "tests/harness"},
 	"tests/gotraffic":     {"socket"},
 	"tests/harness":       {"internal/shm", "queue", "monitor/wire"}, // it looks into arenas
 }
