@@ -168,6 +168,7 @@ func (n step) shutdown() []Branch {
 		return n.fail(einval)
 	}
 	bits := uint8(how + 1)
+	end.own |= bits
 	if end.link == connecting {
 		end.link = connected
 		if end.tcp == synSent || end.tcp == closed {
@@ -229,7 +230,7 @@ func (s *State) disconnect(e int32) {
 		end.err = econnrst
 	}
 	end.tcp, end.link = closed, unconnected
-	end.peer, end.remote, end.shut, end.done = none, none, 0, false
+	end.peer, end.remote, end.shut, end.own, end.done = none, none, 0, 0, false
 	end.rx, end.sure, end.wire = nil, 0, nil
 	if !end.bound {
 		end.addr = none

@@ -252,6 +252,9 @@ func (n step) epWait() []Branch {
 				b = append(b, next.sleep(0, 0)...)
 				continue
 			}
+			for i := 0; i < len(some); i += 2 {
+				next.report(n.files[ep].items[some[i]].file, some[i+1])
+			}
 			next.settleReady(ep, some)
 			one := next.branch(int32(len(some) / 2))
 			one.Vec = n.events(ep, some)

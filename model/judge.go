@@ -11,8 +11,8 @@ type Judge struct {
 	states []*State
 }
 
-// NewJudge starts with one process.
-func NewJudge() *Judge { return &Judge{states: []*State{New()}} }
+// NewJudge starts with one process; late is as in New.
+func NewJudge(late bool) *Judge { return &Judge{states: []*State{New(late)}} }
 
 // State is one of the states that are possible now.
 func (j *Judge) State() *State { return j.states[0] }

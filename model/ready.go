@@ -88,26 +88,46 @@ func (n step) revents(fd, events int32) []int32 {
 	}
 	must, may := n.mask(f)
 	events |= evErr | evHup
-	if may&events == 0 {
-		return []int32{must & events}
+	options := []int32{must & events}
+	if may&events != 0 {
+		options = append(options, (must|may)&events)
 	}
-	return []int32{must & events, (must | may) & events}
+	if file := &n.files[f]; n.late && file.kind == tcpSocket && n.ends[file.end].unseen {
+		before := n.ends[file.end]
+		before.tcp, before.shut, before.err = established, before.own, 0
+		must, _ := n.tcpMask(&before)
+		options = append(options, must&events)
+	}
+	return options
 }
 
 func (n step) poll() []Branch {
 	a := n.op.Arg
 	var b []Branch
-	for _, r1 := range n.revents(a[0], a[1]) {
-		for _, r2 := range n.revents(a[2], a[3]) {
+	first, second := n.revents(a[0], a[1]), n.revents(a[2], a[3])
+	for _, r1 := range first {
+		for _, r2 := range second {
+			if r1 == 0 && r2 == 0 && n.late && (first[0] != 0 || second[0] != 0) {
+				continue
+			}
 			next := step{n.clone(), n.op, n.p}
 			if r1 == 0 && r2 == 0 && a[4] < 0 {
 				b = append(b, next.sleep(0, 0)...)
 				continue
 			}
+			next.report(n.fileOf(n.p, a[0]), r1)
+			next.report(n.fileOf(n.p, a[2]), r2)
 			one := next.branch(truth(r1 != 0) + truth(r2 != 0))
 			one.Vec = []int32{r1, r2}
 			b = append(b, one)
 		}
 	}
 	return b
+}
+
+// report is that a program has learnt of events.
+func (s *State) report(f, events int32) {
+	if f != none && s.files[f].kind == tcpSocket && events&(evRdHup|evHup|evErr) != 0 {
+		s.ends[s.files[f].end].unseen = false
+	}
 }

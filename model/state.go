@@ -7,6 +7,7 @@ type State struct {
 	procs []process
 	files []file
 	ends  []endpoint
+	late  bool
 }
 
 // process is one process, single-threaded.
@@ -103,7 +104,8 @@ type endpoint struct {
 	sure int32    // of these, how many have certainly arrived
 	wire []signal // what follows rx on the way here
 	shut uint8
-	done bool // FIN has come
+	own  uint8 // what of it this end asked for itself
+	done bool  // FIN has come
 	err  int32
 
 	bound              bool // by bind: the address outlives the connection
@@ -112,6 +114,7 @@ type endpoint struct {
 	reuse              bool
 	rcvTimeo, sndTimeo int32
 	lowat              int32
+	unseen             bool // the peer's end has come and nothing has reported it yet
 	strained           bool // a queue was long: buffer space is the kernel's secret for now
 }
 
@@ -134,14 +137,17 @@ const (
 )
 
 // New is a world with one process, whose descriptors 0, 1 and 2 are taken.
-func New() *State {
-	s := &State{files: []file{{kind: otherFile, refs: 3}}}
+//
+// Late: FIN and RST may come later for send, and for a poll that has something else to report. To
+// these it may be as if they were still on their way, until a call on the endpoint has reported them.
+func New(late bool) *State {
+	s := &State{late: late, files: []file{{kind: otherFile, refs: 3}}}
 	s.procs = []process{{alive: true, fds: []descriptor{{}, {}, {}}}}
 	return s
 }
 
 func (s *State) clone() *State {
-	n := &State{procs: slices.Clone(s.procs), files: slices.Clone(s.files), ends: slices.Clone(s.ends)}
+	n := &State{late: s.late, procs: slices.Clone(s.procs), files: slices.Clone(s.files), ends: slices.Clone(s.ends)}
 	for i := range n.procs {
 		n.procs[i].fds = slices.Clone(n.procs[i].fds)
 	}

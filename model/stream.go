@@ -10,7 +10,17 @@ func (n step) send() []Branch {
 	if errno != 0 {
 		return n.fail(errno)
 	}
+	end := &n.ends[e]
+	if n.late && end.unseen && end.tcp == closed {
+		ignorant := step{n.clone(), n.op, n.p}
+		return append(ignorant.one(n.op.Arg[1]), n.sendTo(e)...)
+	}
+	return n.sendTo(e)
+}
+
+func (n step) sendTo(e int32) []Branch {
 	end, want, flags := &n.ends[e], n.op.Arg[1], n.op.Arg[2]
+	var errno int32
 	wait := !n.files[end.file].nonblock && flags&syscall.MSG_DONTWAIT == 0
 	switch {
 	case end.tcp == synSent && !wait:
@@ -127,9 +137,10 @@ func (n step) recv() []Branch {
 		me.got = got
 		return n.sleep(0, 0)
 	case end.done:
+		end.unseen = false
 		return n.one(0)
 	case end.err != 0:
-		errno, end.err = end.err, 0
+		errno, end.err, end.unseen = end.err, 0, false
 		return n.fail(errno)
 	case end.shut&shutRd != 0:
 		return n.one(0)

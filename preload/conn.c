@@ -167,15 +167,17 @@ int sd_conn_demote_tx(struct sd_conn *c)
 }
 
 /* close(2) shuts the socket both ways, then sends FIN, then lets go of the inode: until that last step
- * the receive shutdown tells it from a half-close, unless the peer called shutdown(SHUT_RD). */
+ * the receive shutdown tells it from a half-close, unless the peer called shutdown(SHUT_RD): such a
+ * peer is deaf. It can read what it has, and the kernel answers RST to what comes. */
+enum { HALF_CLOSED, CLOSED, DEAF };
 static int closed(struct inet_diag_msg *m, int rest, int rd_shut)
 {
 	if (m->idiag_inode == 0)
-		return 1;
+		return CLOSED;
 	for (struct rtattr *a = (void *)(m + 1); RTA_OK(a, rest); a = RTA_NEXT(a, rest))
-		if (a->rta_type == INET_DIAG_SHUTDOWN)
-			return !rd_shut && (*(uint8_t *)RTA_DATA(a) & 1);
-	return 0;
+		if (a->rta_type == INET_DIAG_SHUTDOWN && (*(uint8_t *)RTA_DATA(a) & 1))
+			return rd_shut ? DEAF : CLOSED;
+	return HALF_CLOSED;
 }
 
 /* Asks sock_diag for the socket at the other end, in this network namespace. Only while our own FIN is
@@ -191,7 +193,7 @@ static int peer_gone(int fd, int rd_shut)
 	if (sd_sys(SYS_getsockname, fd, &me, &n) < 0)
 		return 0;
 	if (sd_sys(SYS_getpeername, fd, &it, &m) < 0)
-		return 1;
+		return CLOSED;
 	q.r.idiag_ext = 1 << (INET_DIAG_SHUTDOWN - 1);
 	q.r.sdiag_family = me.sin6_family;
 	q.r.sdiag_protocol = IPPROTO_TCP;
@@ -214,7 +216,7 @@ static int peer_gone(int fd, int rd_shut)
 	int nl = sd_sys(SYS_socket, AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG);
 	if (nl < 0)
 		return 0;
-	int gone = 0;
+	int gone = HALF_CLOSED;
 	union {
 		struct nlmsghdr h;
 		char b[1024];
@@ -224,7 +226,7 @@ static int peer_gone(int fd, int rd_shut)
 		if (k >= (long)(NLMSG_HDRLEN + sizeof(struct inet_diag_msg)) && a.h.nlmsg_type == SOCK_DIAG_BY_FAMILY)
 			gone = closed(NLMSG_DATA(&a.h), (int)(k - NLMSG_LENGTH(sizeof(struct inet_diag_msg))), rd_shut);
 		else if (k >= (long)NLMSG_HDRLEN && a.h.nlmsg_type == NLMSG_ERROR)
-			gone = ((struct nlmsgerr *)NLMSG_DATA(&a.h))->error == -ENOENT;
+			gone = ((struct nlmsgerr *)NLMSG_DATA(&a.h))->error == -ENOENT ? CLOSED : HALF_CLOSED;
 	}
 	sd_sys(SYS_close, nl);
 	return gone;
@@ -247,8 +249,11 @@ void sd_conn_hung_up(struct sd_conn *c, int fd, short events)
 	c->asked_ns = now;
 	if (events & POLLHUP) { /* RST, or both ways closed: the kernel answers from here on */
 		sd_conn_demote_tx(c);
-	} else if (peer_gone(fd, sd_peek(&c->slot->hdr.rd_shut[!c->end]))) {
-		int unread = sd_tx_unread(&c->tx) != 0;
+		return;
+	}
+	int gone = peer_gone(fd, sd_peek(&c->slot->hdr.rd_shut[!c->end]));
+	if (gone != HALF_CLOSED) {
+		int unread = gone == CLOSED && sd_tx_unread(&c->tx) != 0;
 		/* Another thread may have called shutdown since: then it was our FIN that the peer's socket showed. */
 		if (sd_conn_demote_tx(c) && unread) {
 			sd_count(SD_COUNT_RESET);
@@ -320,6 +325,10 @@ short sd_conn_mask(struct sd_conn *c, int fd)
 		struct timespec zero = {0, 0};
 		if (sd_sys(SYS_ppoll, &p, 1, &zero, 0, 8) == 1)
 			k = p.revents;
+		if (k & ~c->kev & (POLLRDHUP | POLLHUP)) { /* the next send must know it too */
+			sd_conn_hung_up(c, fd, k);
+			return sd_conn_mask(c, fd);
+		}
 		m |= k & (POLLRDHUP | POLLHUP | POLLERR | POLLPRI);
 	}
 	if (((rx_tcp || (c->kev & POLLHUP)) && (k & POLLIN)) || (m & POLLRDHUP) ||

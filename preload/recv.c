@@ -178,6 +178,16 @@ static void received(struct sd_conn *c)
 		sd_watch_fire(&d->tx_watch, c->peer->bells);
 }
 
+/* failed: an error waits, which a call that has bytes to return leaves to the next one. */
+static int failed(struct sd_conn *c, int fd)
+{
+	struct pollfd p = {fd, 0, 0};
+	struct timespec zero = {0, 0};
+	if (sd_attached(c) && sd_peek(&c->slot->hdr.err[c->end]))
+		return 1;
+	return sd_sys(SYS_ppoll, &p, 1, &zero, 0, 8) == 1 && (p.revents & POLLERR);
+}
+
 /* sd_recv_now where it has to think. */
 static int recv_fast(struct sd_conn *c, void *b, size_t n)
 {
@@ -237,7 +247,7 @@ ssize_t sd_recv(struct sd_conn *c, int fd, const struct iovec *iov, int n, int f
 		if (r > 0) {
 			done += r;
 			ask = 0;
-			if (!(flags & MSG_WAITALL) || (flags & MSG_PEEK) || done == want)
+			if (!(flags & MSG_WAITALL) || (flags & MSG_PEEK) || done == want || failed(c, fd))
 				break;
 			continue;
 		}
@@ -265,8 +275,13 @@ ssize_t sd_recv(struct sd_conn *c, int fd, const struct iovec *iov, int n, int f
 			break;
 		ask = 1;
 	}
-	if (done)
+	if (done) {
+		if (r < 0 && r != -EAGAIN && r != -EINTR && sd_attached(c)) {
+			sd_store(&c->slot->hdr.err[c->end], -r);
+			sd_conn_think(c);
+		}
 		r = done;
+	}
 out:
 	if (mh) {
 		mh->msg_namelen = 0;

@@ -29,7 +29,7 @@ func TestLibsd(t *testing.T) {
 	if harness.SDirect() == "" {
 		t.Skip("SD_MODES selects native runs only")
 	}
-	st := style{warm: true, excluded: []model.Kind{model.Exec, model.Pair, model.Pass, model.Take}}
+	st := style{warm: true, late: true, excluded: []model.Kind{model.Exec, model.Pair, model.Pass, model.Take}}
 	run(t, st, *count, func(worker int) (*agent, error) {
 		return startAgent(harness.Command(true, harness.C(t, "agent")), worker)
 	})
@@ -56,7 +56,7 @@ func run(t *testing.T, st style, programs int, start func(worker int) (*agent, e
 				var failed *program
 				defer func() {
 					if failed != nil {
-						keep(t, a, failed)
+						keep(t, st, a, failed)
 					}
 					if err := a.stop(); err != nil {
 						t.Error(err)
@@ -64,7 +64,7 @@ func run(t *testing.T, st style, programs int, start func(worker int) (*agent, e
 				}()
 				rapid.Check(t, func(rt *rapid.T) {
 					p := draw(rt, st, c)
-					transcript, err := a.try(p)
+					transcript, err := a.try(st, p)
 					if errors.Is(err, errAgent) {
 						t.Fatalf("%v\n%v", err, p) // nothing can be shrunk any more
 					}
@@ -80,24 +80,24 @@ func run(t *testing.T, st style, programs int, start func(worker int) (*agent, e
 }
 
 // try runs a program and judges it.
-func (a *agent) try(p *program) (transcript string, err error) {
-	outs, late, err := a.run(p)
+func (a *agent) try(st style, p *program) (transcript string, err error) {
+	outs, backs, err := a.run(p)
 	if err != nil {
 		return "", fmt.Errorf("%w: %w", errAgent, err)
 	}
-	return p.judge(outs, late)
+	return p.judge(st.late, outs, backs)
 }
 
 var errAgent = errors.New("the interpreter failed")
 
 // keep takes out of a failed program what it fails without, and writes the rest where replays are.
-func keep(t *testing.T, a *agent, p *program) {
+func keep(t *testing.T, st style, a *agent, p *program) {
 	fails := func(p *program) bool {
-		_, err := a.try(p)
+		_, err := a.try(st, p)
 		return err != nil && !errors.Is(err, errAgent)
 	}
 	p = p.minimize(fails)
-	transcript, err := a.try(p)
+	transcript, err := a.try(st, p)
 	name := filepath.Join("testdata", fmt.Sprintf("new-%08x.txt", crc32.ChecksumIEEE([]byte(p.String()))))
 	if err := os.WriteFile(name, []byte(p.String()), 0o644); err != nil {
 		t.Error(err)

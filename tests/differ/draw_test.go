@@ -13,6 +13,7 @@ import (
 type style struct {
 	excluded []model.Kind
 	warm     bool // make connections ready for promotion
+	late     bool // as in model.New
 }
 
 // drawer draws one program.

@@ -35,7 +35,7 @@ type plan struct {
 	strained bool
 }
 
-func newPlan(c *coverage) *plan { return &plan{state: model.New(), count: c} }
+func newPlan(c *coverage) *plan { return &plan{state: model.New(false), count: c} }
 
 // preview tells whether an operation may sleep, must sleep, or may end its process.
 func preview(branches []model.Branch) (maySleep, mustSleep, mayDie bool) {
@@ -109,20 +109,20 @@ func (p *program) minimize(fails func(*program) bool) *program {
 }
 
 // judge compares outcomes with the model; it gives a transcript up to the divergence.
-func (p *program) judge(outs []model.Outcome, late []returned) (transcript string, err error) {
+func (p *program) judge(late bool, outs []model.Outcome, backs []returned) (transcript string, err error) {
 	var b strings.Builder
-	j := model.NewJudge()
+	j := model.NewJudge(late)
 	for i, o := range p.ops {
 		fmt.Fprintf(&b, "%-44v -> %v\n", o.Op, outs[i])
 		if err := j.Observe(o.Op, outs[i]); err != nil {
 			return b.String(), err
 		}
-		for len(late) > 0 && late[0].after == i {
-			fmt.Fprintf(&b, "%46s %d returns %v\n", "", late[0].proc, late[0].out)
-			if err := j.Returned(late[0].proc, late[0].out); err != nil {
+		for len(backs) > 0 && backs[0].after == i {
+			fmt.Fprintf(&b, "%46s %d returns %v\n", "", backs[0].proc, backs[0].out)
+			if err := j.Returned(backs[0].proc, backs[0].out); err != nil {
 				return b.String(), err
 			}
-			late = late[1:]
+			backs = backs[1:]
 		}
 		for _, s := range j.State().Sleepers() {
 			if err := j.Asleep(s); err != nil {
