@@ -15,6 +15,12 @@ func (n step) send() []Branch {
 		ignorant := step{n.clone(), n.op, n.p}
 		return append(ignorant.one(n.op.Arg[1]), n.sendTo(e)...)
 	}
+	if n.late && end.unseen && end.tcp == closeWait && n.op.Arg[1] > 0 && (n.ends[end.peer].orphan || n.ends[end.peer].deaf()) {
+		sooner := step{n.clone(), n.op, n.p} // the peer had not closed yet, and left the bytes unread
+		x := &sooner.ends[e]
+		x.tcp, x.peer, x.shut, x.done, x.err = closed, none, shutBoth, false, econnrst
+		return append(sooner.one(n.op.Arg[1]), n.sendTo(e)...)
+	}
 	return n.sendTo(e)
 }
 

@@ -274,8 +274,7 @@ void sd_conn_closing(struct sd_conn *c, int fd)
 		sd_lock(&out->tx_lock);
 		sd_unlock(&out->tx_lock);
 	}
-	if (sd_tx_gen(in) != 0 && sd_peek(&in->rx.rgen) != 0 && !sd_peek(&in->rx_lock.mode) &&
-	    sd_rx_unread(&c->rx) != 0) {
+	if (sd_tx_gen(in) != 0 && !sd_peek(&in->rx_lock.mode) && sd_rx_unread(&c->rx) != 0) {
 		struct linger l = {1, 0}; /* close with unread bytes is RST on Linux */
 		sd_sys(SYS_setsockopt, fd, SOL_SOCKET, SO_LINGER, &l, sizeof l);
 	}

@@ -127,6 +127,10 @@ static ssize_t ring_try(struct sd_conn *c, int fd, const struct iovec *iov, int 
 		if (sd_tx_gen(d) == 0) {
 			ssize_t r = kernel_recv(fd, iov, n, skip, want, flags & ~MSG_WAITALL);
 			/* The sender may have left TCP after we looked; then EAGAIN or FIN means nothing. */
+			if (r == 0 && want > 0 && sd_tx_gen(d) == 0) { /* FIN: what of ours was unread makes it RST */
+				sd_conn_hung_up(c, fd, POLLRDHUP);
+				return take_error(c);
+			}
 			if (r > 0 || sd_tx_gen(d) == 0)
 				return r;
 		}
