@@ -197,6 +197,9 @@ func (s *State) reports(ep, at int32) []int32 {
 	must, may := s.mask(it.file)
 	must, may = must&it.interest(), may&it.interest()
 	listed := slices.Contains(s.files[ep].ready, at)
+	if before, ok := s.before(it.file); ok && listed && before&it.interest() != 0 {
+		return []int32{must, before & it.interest()}
+	}
 	switch {
 	case !listed && !it.maybe && may == 0:
 		return []int32{0}

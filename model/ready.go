@@ -92,11 +92,8 @@ func (n step) revents(fd, events int32) []int32 {
 	if may&events != 0 {
 		options = append(options, (must|may)&events)
 	}
-	if file := &n.files[f]; n.late && file.kind == tcpSocket && n.ends[file.end].unseen {
-		before := n.ends[file.end]
-		before.tcp, before.shut, before.err = established, before.own, 0
-		must, _ := n.tcpMask(&before)
-		options = append(options, must&events)
+	if before, ok := n.before(f); ok {
+		options = append(options, before&events)
 	}
 	return options
 }
@@ -130,4 +127,16 @@ func (s *State) report(f, events int32) {
 	if f != none && s.files[f].kind == tcpSocket && events&(evRdHup|evHup|evErr) != 0 {
 		s.ends[s.files[f].end].unseen = false
 	}
+}
+
+// before is the mask of a connection whose end is as if still on its way, if that may be so.
+func (s *State) before(f int32) (mask int32, ok bool) {
+	file := &s.files[f]
+	if !s.late || file.kind != tcpSocket || !s.ends[file.end].unseen {
+		return 0, false
+	}
+	e := s.ends[file.end]
+	e.tcp, e.shut, e.err = established, e.own, 0
+	mask, _ = s.tcpMask(&e)
+	return mask, true
 }

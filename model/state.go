@@ -138,8 +138,8 @@ const (
 
 // New is a world with one process, whose descriptors 0, 1 and 2 are taken.
 //
-// Late: FIN and RST may come later for send, and for a poll that has something else to report. To
-// these it may be as if they were still on their way, until a call on the endpoint has reported them.
+// Late: to a poll that has something else to report, FIN and RST may be as if they were still on their
+// way, until a call on the endpoint has reported them.
 func New(late bool) *State {
 	s := &State{late: late, files: []file{{kind: otherFile, refs: 3}}}
 	s.procs = []process{{alive: true, fds: []descriptor{{}, {}, {}}}}

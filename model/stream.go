@@ -10,23 +10,7 @@ func (n step) send() []Branch {
 	if errno != 0 {
 		return n.fail(errno)
 	}
-	end := &n.ends[e]
-	if n.late && end.unseen && end.tcp == closed {
-		ignorant := step{n.clone(), n.op, n.p}
-		return append(ignorant.one(n.op.Arg[1]), n.sendTo(e)...)
-	}
-	if n.late && end.unseen && end.tcp == closeWait && n.op.Arg[1] > 0 && (n.ends[end.peer].orphan || n.ends[end.peer].deaf()) {
-		sooner := step{n.clone(), n.op, n.p} // the peer had not closed yet, and left the bytes unread
-		x := &sooner.ends[e]
-		x.tcp, x.peer, x.shut, x.done, x.err = closed, none, shutBoth, false, econnrst
-		return append(sooner.one(n.op.Arg[1]), n.sendTo(e)...)
-	}
-	return n.sendTo(e)
-}
-
-func (n step) sendTo(e int32) []Branch {
 	end, want, flags := &n.ends[e], n.op.Arg[1], n.op.Arg[2]
-	var errno int32
 	wait := !n.files[end.file].nonblock && flags&syscall.MSG_DONTWAIT == 0
 	switch {
 	case end.tcp == synSent && !wait:

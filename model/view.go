@@ -71,3 +71,16 @@ func (s *State) Place(p, fd int32) string {
 	}
 	return "closed"
 }
+
+// PeerGone tells whether a descriptor names a connection whose other end is closed.
+func (s *State) PeerGone(p, fd int32) bool {
+	if !s.alive(p) {
+		return false
+	}
+	f := s.fileOf(p, fd)
+	if f == none || s.files[f].kind != tcpSocket {
+		return false
+	}
+	e := &s.ends[s.files[f].end]
+	return e.remote != none && (e.peer == none || s.ends[e.peer].orphan)
+}

@@ -56,6 +56,17 @@ static int take_error(struct sd_conn *c)
 	return e && sd_cas(&c->slot->hdr.err[c->end], e, 0) ? -(int)e : 0;
 }
 
+/* The anchor has nothing more: 0, or an error if its FIN left bytes of ours unread. After RST, whose
+ * error somebody has taken, POLLHUP says that it was no FIN. */
+static int ended(struct sd_conn *c, int fd)
+{
+	struct pollfd p = {fd, POLLRDHUP, 0};
+	struct timespec zero = {0, 0};
+	sd_sys(SYS_ppoll, &p, 1, &zero, 0, 8);
+	sd_conn_hung_up(c, fd, p.revents);
+	return take_error(c);
+}
+
 /* The ring is empty: what does the anchor say? -EAGAIN: nothing; 0: end of stream; 1: look again. */
 static ssize_t anchor_says(struct sd_conn *c, int fd)
 {
@@ -72,10 +83,10 @@ static ssize_t anchor_says(struct sd_conn *c, int fd)
 		}
 		return 1;
 	}
-	sd_conn_hung_up(c, fd, r < 0 ? POLLHUP : POLLRDHUP);
-	if (r < 0)
-		return r;
-	return take_error(c);
+	if (r == 0)
+		return ended(c, fd);
+	sd_conn_hung_up(c, fd, POLLHUP);
+	return r;
 }
 
 /* A fresh look is due when what is known does not satisfy the call. Each look takes the line from the
@@ -127,10 +138,8 @@ static ssize_t ring_try(struct sd_conn *c, int fd, const struct iovec *iov, int 
 		if (sd_tx_gen(d) == 0) {
 			ssize_t r = kernel_recv(fd, iov, n, skip, want, flags & ~MSG_WAITALL);
 			/* The sender may have left TCP after we looked; then EAGAIN or FIN means nothing. */
-			if (r == 0 && want > 0 && sd_tx_gen(d) == 0) { /* FIN: what of ours was unread makes it RST */
-				sd_conn_hung_up(c, fd, POLLRDHUP);
-				return take_error(c);
-			}
+			if (r == 0 && want > 0 && sd_tx_gen(d) == 0)
+				return ended(c, fd);
 			if (r > 0 || sd_tx_gen(d) == 0)
 				return r;
 		}
@@ -233,7 +242,7 @@ ssize_t sd_recv(struct sd_conn *c, int fd, const struct iovec *iov, int n, int f
 		if (!sd_attached(c)) {
 			r = kernel_recv(fd, iov, n, done, want - done, flags & ~MSG_WAITALL);
 			sd_conn_tick(c, fd);
-			if (r <= 0 && sd_attached(c))
+			if ((r == 0 || r == -EAGAIN) && sd_attached(c)) /* an error is the kernel's, and told only once */
 				continue;
 		} else {
 			struct sd_direction *d = sd_in(c);

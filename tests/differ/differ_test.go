@@ -24,13 +24,15 @@ func TestKernel(t *testing.T) {
 	})
 }
 
+// libsd is what runs under libsd leave out, and how late they may be; docs/testing.md has the reasons.
+var libsd = style{warm: true, late: true, excluded: []model.Kind{model.Exec, model.Pair, model.Pass, model.Take}}
+
 // TestLibsd: the same programs with every process under libsd.
 func TestLibsd(t *testing.T) {
 	if harness.SDirect() == "" {
 		t.Skip("SD_MODES selects native runs only")
 	}
-	st := style{warm: true, late: true, excluded: []model.Kind{model.Exec, model.Pair, model.Pass, model.Take}}
-	run(t, st, *count, func(worker int) (*agent, error) {
+	run(t, libsd, *count, func(worker int) (*agent, error) {
 		return startAgent(harness.Command(true, harness.C(t, "agent")), worker)
 	})
 }
@@ -96,7 +98,7 @@ func keep(t *testing.T, st style, a *agent, p *program) {
 		_, err := a.try(st, p)
 		return err != nil && !errors.Is(err, errAgent)
 	}
-	p = p.minimize(fails)
+	p = p.minimize(st, fails)
 	transcript, err := a.try(st, p)
 	name := filepath.Join("testdata", fmt.Sprintf("new-%08x.txt", crc32.ChecksumIEEE([]byte(p.String()))))
 	if err := os.WriteFile(name, []byte(p.String()), 0o644); err != nil {

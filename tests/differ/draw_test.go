@@ -20,7 +20,6 @@ type style struct {
 type drawer struct {
 	*plan
 	t      *rapid.T
-	style  style
 	sleepy bool // calls may sleep
 	big    bool // sends may be larger than a window
 }
@@ -42,24 +41,7 @@ func (d *drawer) chance(label string, percent int) bool {
 }
 
 func (d *drawer) do(p int32, k model.Kind, args ...int32) (int32, bool) {
-	if slices.Contains(d.style.excluded, k) {
-		return 0, false
-	}
-	if d.style.late && d.tooLate(p, k, args) {
-		return 0, false
-	}
 	return d.add(d.sleepy, p, k, args...)
-}
-
-// tooLate tells whether an operation asks the anchor for what the rings may not have told it.
-func (d *drawer) tooLate(p int32, k model.Kind, args []int32) bool {
-	switch k {
-	case model.Send, model.Recv:
-		return args[1] == 0
-	case model.Bind, model.Listen, model.Connect, model.Shutdown, model.Name, model.GetOpt, model.SetOpt:
-		return slices.Contains([]string{"failed", "closed", "closeWait"}, d.state.Place(p, args[0]))
-	}
-	return false
 }
 
 const (
@@ -69,7 +51,7 @@ const (
 
 // draw draws a program.
 func draw(t *rapid.T, st style, c *coverage) *program {
-	d := &drawer{plan: newPlan(c), t: t, style: st}
+	d := &drawer{plan: newPlan(st, c), t: t}
 	switch n := hundred.Draw(t, "temper"); {
 	case n >= 95:
 		d.sleepy = true

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"syscall"
 
 	"github.com/socksdirect/libsd/model"
 )
@@ -30,12 +31,31 @@ func (p *program) String() string {
 // and gives each operation its hints.
 type plan struct {
 	program
+	style    style
 	state    *model.State
 	count    *coverage
 	strained bool
 }
 
-func newPlan(c *coverage) *plan { return &plan{state: model.New(false), count: c} }
+func newPlan(st style, c *coverage) *plan { return &plan{style: st, state: model.New(false), count: c} }
+
+// tooLate tells whether an operation is one that libsd answers later than the kernel would, or in
+// another way; docs/testing.md lists them.
+func (p *plan) tooLate(proc int32, kind model.Kind, args []int32) bool {
+	switch kind {
+	case model.Send:
+		return args[1] == 0 || p.state.PeerGone(proc, args[0])
+	case model.Recv:
+		return args[1] == 0
+	case model.SetOpt:
+		return args[1] == model.OptRcvLowat && args[2] > 1
+	case model.Connect:
+		return p.state.PeerGone(proc, args[0])
+	case model.Shutdown:
+		return args[1] != syscall.SHUT_WR
+	}
+	return false
+}
 
 // preview tells whether an operation may sleep, must sleep, or may end its process.
 func preview(branches []model.Branch) (maySleep, mustSleep, mayDie bool) {
@@ -51,6 +71,9 @@ func preview(branches []model.Branch) (maySleep, mustSleep, mayDie bool) {
 // add appends an operation; unless sleepy, only if it cannot sleep. It tells whether it did, and the
 // result that the plan goes on from.
 func (p *plan) add(sleepy bool, proc int32, kind model.Kind, args ...int32) (r int32, ok bool) {
+	if slices.Contains(p.style.excluded, kind) || p.style.late && p.tooLate(proc, kind, args) {
+		return 0, false
+	}
 	op := model.Op{ID: int32(len(p.ops) + 1), Proc: proc, Kind: kind}
 	copy(op.Arg[:], args)
 	branches := p.state.Step(op)
@@ -85,8 +108,8 @@ func (p *plan) add(sleepy bool, proc int32, kind model.Kind, args ...int32) (r i
 }
 
 // replan gives the operations their numbers and hints again.
-func replan(ops []operation) *program {
-	p := newPlan(newCoverage())
+func replan(st style, ops []operation) *program {
+	p := newPlan(st, newCoverage())
 	for _, o := range ops {
 		p.add(true, o.Proc, o.Kind, o.Arg[:]...)
 	}
@@ -94,10 +117,10 @@ func replan(ops []operation) *program {
 }
 
 // minimize leaves out operations, first many at once, as long as the program still fails.
-func (p *program) minimize(fails func(*program) bool) *program {
+func (p *program) minimize(st style, fails func(*program) bool) *program {
 	for size := len(p.ops); size > 0; size /= 2 {
 		for at := 0; at+size <= len(p.ops); {
-			shorter := replan(slices.Delete(slices.Clone(p.ops), at, at+size))
+			shorter := replan(st, slices.Delete(slices.Clone(p.ops), at, at+size))
 			if fails(shorter) {
 				p = shorter
 			} else {

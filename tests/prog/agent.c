@@ -177,6 +177,8 @@ static void watch(uint32_t t)
 			stat_of(p->pid, &status);
 			bury(index);
 			settle(w->op[t].hint & HINT_STRAINED);
+			if (w->op[t].kind == K_RESET)
+				dprintf(ERR_FD, "agent: process 0 died at the end of a program, status %#x\n", status);
 			conclude(t, WIFSIGNALED(status) ? DIED - WTERMSIG(status) : WEXITSTATUS(status));
 			return;
 		}
