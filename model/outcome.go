@@ -107,6 +107,14 @@ func Digest(bytes []Extent) (h uint64) {
 	return h
 }
 
+// DigestBytes is Digest of bytes that are there.
+func DigestBytes(b []byte) (h uint64) {
+	for _, x := range b {
+		h = (h + uint64(x) + 1) * 0x100000001b3
+	}
+	return h
+}
+
 // split cuts the first n bytes off; the rest shares no memory that either side writes.
 func split(x []Extent, n int32) (first, rest []Extent) {
 	for i, e := range x {
