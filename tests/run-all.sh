@@ -8,7 +8,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 export PATH=$PATH:/usr/sbin:/sbin
 
-stages=(tools tidy vet staticcheck build unit race e2e apps)
+stages=(tools tidy vet staticcheck build unit race differ e2e apps)
 
 tools() { # compilers and the programs that the tests run
 	tests/install-deps.sh
@@ -35,6 +35,8 @@ unit() { CGO_ENABLED=0 gotest $(go list ./... | grep -v -e /tests -e /internal/t
 race() { # on heap rings: the race detector cannot see another process
 	CGO_ENABLED=1 gotest -race ./internal/shm ./internal/sockdiag ./queue ./monitor/... ./socket
 }
+
+differ() { gotest -count=1 ./tests/differ; } # random programs: kernel, libsd, package socket
 
 e2e() { gotest -count=1 ./tests; }
 

@@ -15,11 +15,18 @@ import (
 	"github.com/socksdirect/libsd/tests/harness"
 )
 
-var count = flag.Int("programs", harness.Size(2000, 200_000), "how many programs to run in each mode")
+var count = flag.Int("programs", 0, "how many programs to run in each mode; 0: 2,000, or 200,000 with -full")
+
+func programs() int {
+	if *count > 0 {
+		return *count
+	}
+	return harness.Size(2000, 200_000)
+}
 
 // TestKernel: the model against the kernel.
 func TestKernel(t *testing.T) {
-	run(t, style{}, *count, func(worker int) (*agent, error) {
+	run(t, style{}, programs(), func(worker int) (*agent, error) {
 		return startAgent(harness.Command(false, harness.C(t, "agent")), worker)
 	})
 }
@@ -32,7 +39,7 @@ func TestLibsd(t *testing.T) {
 	if harness.SDirect() == "" {
 		t.Skip("SD_MODES selects native runs only")
 	}
-	run(t, libsd, *count, func(worker int) (*agent, error) {
+	run(t, libsd, programs(), func(worker int) (*agent, error) {
 		return startAgent(harness.Command(true, harness.C(t, "agent")), worker)
 	})
 }

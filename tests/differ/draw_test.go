@@ -24,10 +24,7 @@ type drawer struct {
 	big    bool // sends may be larger than a window
 }
 
-var (
-	tenth   = rapid.IntRange(0, 9)
-	hundred = rapid.IntRange(0, 99)
-)
+var hundred = rapid.IntRange(0, 99)
 
 func (d *drawer) pick(label string, from ...int32) int32 {
 	if len(from) == 1 {

@@ -27,7 +27,7 @@ func TestSocket(t *testing.T) {
 			t.Setenv("SDIRECT_SOCKET", value)
 		}
 	}
-	setChecks(t, *count)
+	setChecks(t, programs())
 	c := newCoverage()
 	promoted := 0
 	rapid.Check(t, func(rt *rapid.T) {
