@@ -48,7 +48,7 @@ static void address(const struct sockaddr_storage *a, unsigned char to[16], uint
 
 static void note_names(int fd, uint64_t id, int how)
 {
-	struct sd_trace_names r = {.start = sd_now_ns(), .id = id, .how = how, .op = SD_TRACE_names};
+	struct sd_trace_names r = {.start = sd_trace_before(), .id = id, .how = how, .op = SD_TRACE_names};
 	struct sockaddr_storage a = {0};
 	socklen_t n = sizeof a;
 	if (sd_sys(SYS_getsockname, fd, &a, &n) < 0)
@@ -85,7 +85,7 @@ uint64_t sd_trace_id(int fd)
 		return 0; /* closed: the number will be something else */
 	sd_poke(&ends[fd], id ? id << 1 : OTHER);
 	if (id) {
-		struct sd_trace_record r = {.start = sd_now_ns(), .id = id, .op = SD_TRACE_found, .fd = fd};
+		struct sd_trace_record r = {.start = sd_trace_before(), .id = id, .op = SD_TRACE_found, .fd = fd};
 		sd_trace_put(&r);
 		note_names(fd, id, SD_TRACE_FOUND);
 	}

@@ -66,7 +66,7 @@ static void command_line(struct sd_trace_header *h)
 
 static void event(unsigned op, int64_t result)
 {
-	struct sd_trace_record r = {.start = sd_now_ns(), .op = op, .result = result, .fd = -1};
+	struct sd_trace_record r = {.start = sd_trace_before(), .op = op, .result = result, .fd = -1};
 	sd_trace_put(&r);
 }
 
@@ -128,6 +128,7 @@ void sd_trace_open(void)
 	h->check = crc(0, h, offsetof(struct sd_trace_header, check));
 	*next_segment = 1;
 	file = h;
+	sd_trace_clock_open(dir);
 	pthread_atfork(NULL, NULL, in_child);
 	sd_trace_on = 1;
 	event(SD_TRACE_start, h->parent);
@@ -165,7 +166,7 @@ static uint64_t new_segment(void)
 		return 0;
 	if (sd_sys(SYS_madvise, s, SD_TRACE_SEGMENT, MADV_POPULATE_WRITE) < 0)
 		return 0;
-	struct sd_trace_segment v = {SD_TRACE_MAGIC, i, pid, sd_sys(SYS_gettid), turn++, sd_now_ns(), {0}, 0xffff, 0, 0};
+	struct sd_trace_segment v = {SD_TRACE_MAGIC, i, pid, sd_sys(SYS_gettid), turn++, sd_trace_before(), {0}, 0xffff, 0, 0};
 	v.check = crc(0, &v, offsetof(struct sd_trace_segment, check));
 	*s = v;
 	return (uint64_t)s + SD_TRACE_RECORD;
@@ -189,13 +190,13 @@ static void put(struct sd_trace_record *r, int more)
 			uint64_t next = new_segment();
 			if (next == 0) {
 				if (sd_add(&file->lost, 1) == 1)
-					sd_store(&file->lost_ns, sd_now_ns());
+					sd_store(&file->lost_ns, sd_trace_after());
 				return;
 			}
 			advance(here, next);
 		}
 		if (!more)
-			last_end = r->end = sd_now_ns();
+			last_end = r->end = sd_trace_after();
 		else if (r->op != SD_TRACE_names)
 			r->end = last_end;
 	} while (!advance(here, here + SD_TRACE_RECORD));

@@ -26,6 +26,28 @@ uint32_t sd_trace_sum(uint32_t sum, const void *b, size_t n);
 int sd_trace_foreign(void); /* a child of vfork: what it closes and makes is not this process's */
 static inline int64_t sd_trace_result(long r) { return r >= 0 ? r : -(int64_t)errno; }
 
+/* ---- time (clock.c) ---- */
+extern struct sd_trace_clock {
+	uint64_t tsc, ns; /* the same moment */
+	uint64_t rate;	  /* ns << 32 for each count; 0: ask clock_gettime */
+} sd_trace_clock;
+void sd_trace_clock_open(const char *dir);
+static inline uint64_t sd_trace_ns(const struct sd_trace_clock *c, uint64_t tsc)
+{
+	return c->ns + (int64_t)((__int128)(int64_t)(tsc - c->tsc) * (int64_t)c->rate >> 32);
+}
+/* Before a call: nothing that it does is seen by others before the counter was read. */
+static inline uint64_t sd_trace_before(void)
+{
+	return sd_trace_clock.rate ? sd_trace_ns(&sd_trace_clock, __builtin_ia32_rdtsc()) : (uint64_t)sd_now_ns();
+}
+/* After a call: rdtscp waits for all loads before it, so nothing that the call saw came later. */
+static inline uint64_t sd_trace_after(void)
+{
+	unsigned cpu;
+	return sd_trace_clock.rate ? sd_trace_ns(&sd_trace_clock, __builtin_ia32_rdtscp(&cpu)) : (uint64_t)sd_now_ns();
+}
+
 /* ---- descriptors (ends.c) ---- */
 /* The socket's id, if fd is a TCP socket; 0 if it is anything else. */
 uint64_t sd_trace_id(int fd);

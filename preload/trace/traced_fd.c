@@ -17,14 +17,14 @@ static int done(int op, uint64_t id, int fd, int64_t start, int r, uint64_t arg,
 	return r;
 }
 
-static int64_t now_if(uint64_t id) { return id ? sd_now_ns() : 0; }
+static int64_t now_if(uint64_t id) { return id ? sd_trace_before() : 0; }
 
 SD_EXPORT int socket(int family, int type, int protocol)
 {
 	int fd = sd_next()->socket(family, type, protocol);
 	if (fd < 0 || !sd_trace_on || (family != AF_INET && family != AF_INET6))
 		return fd;
-	int64_t start = sd_now_ns();
+	int64_t start = sd_trace_before();
 	sd_trace_forget(fd);
 	return done(SD_TRACE_socket, sd_trace_names(fd, SD_TRACE_UNCONNECTED), -1, start, fd, type, family);
 }
@@ -140,7 +140,7 @@ static void replaced(int fd, int to)
 {
 	uint64_t old = fd != to ? sd_trace_id(to) : 0;
 	if (old && !sd_trace_foreign())
-		done(SD_TRACE_close, old, to, sd_now_ns(), 0, 0, 0);
+		done(SD_TRACE_close, old, to, sd_trace_before(), 0, 0, 0);
 }
 
 SD_EXPORT int dup(int fd)
@@ -230,7 +230,7 @@ static void closes(unsigned first, unsigned last, int64_t start)
 
 SD_EXPORT int close_range(unsigned first, unsigned last, int flags)
 {
-	int64_t start = sd_now_ns();
+	int64_t start = sd_trace_before();
 	int r = sd_next()->close_range(first, last, flags);
 	if (r == 0 && flags == 0 && sd_trace_on && !sd_trace_foreign())
 		closes(first, last, start);
@@ -239,7 +239,7 @@ SD_EXPORT int close_range(unsigned first, unsigned last, int flags)
 
 SD_EXPORT void closefrom(int low)
 {
-	int64_t start = sd_now_ns();
+	int64_t start = sd_trace_before();
 	sd_next()->closefrom(low);
 	if (sd_trace_on && !sd_trace_foreign())
 		closes(low < 0 ? 0 : low, ~0u, start);

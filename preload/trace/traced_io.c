@@ -57,7 +57,7 @@ static ssize_t moved1(int op, uint64_t id, int fd, int64_t start, ssize_t r, con
 	uint64_t id = sd_trace_id(fd);  \
 	if (id == 0)                    \
 		return sd_next()->call; \
-	int64_t start = sd_now_ns()
+	int64_t start = sd_trace_before()
 
 SD_EXPORT ssize_t read(int fd, void *b, size_t n)
 {
@@ -124,7 +124,7 @@ static void passed(const struct msghdr *m, int came)
 		if (h->cmsg_level != SOL_SOCKET || h->cmsg_type != SCM_RIGHTS)
 			continue;
 		for (size_t i = 0; i < (h->cmsg_len - CMSG_LEN(0)) / sizeof(int); i++) {
-			struct sd_trace_record r = {.start = sd_now_ns(), .op = SD_TRACE_passed, .flags = came};
+			struct sd_trace_record r = {.start = sd_trace_before(), .op = SD_TRACE_passed, .flags = came};
 			memcpy(&r.fd, CMSG_DATA(h) + i * sizeof r.fd, sizeof r.fd);
 			if (came)
 				sd_trace_forget(r.fd);
@@ -137,7 +137,7 @@ static void passed(const struct msghdr *m, int came)
 SD_EXPORT ssize_t recvmsg(int fd, struct msghdr *m, int flags)
 {
 	uint64_t id = sd_trace_id(fd);
-	int64_t start = id ? sd_now_ns() : 0;
+	int64_t start = id ? sd_trace_before() : 0;
 	ssize_t r = sd_next()->recvmsg(fd, m, flags);
 	if (id)
 		return moved(SD_TRACE_recv, id, fd, start, r, m->msg_iov, m->msg_iovlen, flags);
@@ -194,7 +194,7 @@ SD_EXPORT ssize_t pwritev64v2(int fd, const struct iovec *v, int n, off_t off, i
 SD_EXPORT ssize_t sendmsg(int fd, const struct msghdr *m, int flags)
 {
 	uint64_t id = sd_trace_id(fd);
-	int64_t start = id ? sd_now_ns() : 0;
+	int64_t start = id ? sd_trace_before() : 0;
 	if (m && m->msg_controllen && sd_trace_on)
 		passed(m, 0);
 	ssize_t r = sd_next()->sendmsg(fd, m, flags);
@@ -266,7 +266,7 @@ SD_EXPORT ssize_t sendfile64(int out, int in, off_t *off, size_t n) { return sen
 SD_EXPORT ssize_t splice(int in, off64_t *oi, int out, off64_t *oo, size_t n, unsigned flags)
 {
 	uint64_t from = sd_trace_id(in), to = sd_trace_id(out);
-	int64_t start = from || to ? sd_now_ns() : 0;
+	int64_t start = from || to ? sd_trace_before() : 0;
 	ssize_t r = sd_next()->splice(in, oi, out, oo, n, flags);
 	struct sd_trace_record t = {.start = start, .result = sd_trace_result(r), .arg = n, .op = SD_TRACE_splice};
 	if (from) {

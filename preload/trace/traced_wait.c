@@ -40,14 +40,14 @@ static int polled(const struct pollfd *p, nfds_t n, int mine, int64_t start, int
 SD_EXPORT int poll(struct pollfd *p, nfds_t n, int timeout)
 {
 	int mine = sockets(p, n);
-	int64_t start = mine ? sd_now_ns() : 0;
+	int64_t start = mine ? sd_trace_before() : 0;
 	return polled(p, n, mine, start, sd_next()->poll(p, n, timeout), timeout);
 }
 
 SD_EXPORT int ppoll(struct pollfd *p, nfds_t n, const struct timespec *t, const sigset_t *mask)
 {
 	int mine = sockets(p, n);
-	int64_t start = mine ? sd_now_ns() : 0;
+	int64_t start = mine ? sd_trace_before() : 0;
 	return polled(p, n, mine, start, sd_next()->ppoll(p, n, t, mask), in_ms(t));
 }
 
@@ -100,14 +100,14 @@ static int selected(int n, const fd_set *r, const fd_set *w, const fd_set *x, in
 SD_EXPORT int select(int n, fd_set *r, fd_set *w, fd_set *x, struct timeval *t)
 {
 	int mine = selectable(n, r, w, x), ms = t ? (int)(t->tv_sec * 1000 + t->tv_usec / 1000) : NO_TIMEOUT;
-	int64_t start = mine ? sd_now_ns() : 0;
+	int64_t start = mine ? sd_trace_before() : 0;
 	return selected(n, r, w, x, mine, start, sd_next()->select(n, r, w, x, t), ms);
 }
 
 SD_EXPORT int pselect(int n, fd_set *r, fd_set *w, fd_set *x, const struct timespec *t, const sigset_t *mask)
 {
 	int mine = selectable(n, r, w, x);
-	int64_t start = mine ? sd_now_ns() : 0;
+	int64_t start = mine ? sd_trace_before() : 0;
 	return selected(n, r, w, x, mine, start, sd_next()->pselect(n, r, w, x, t, mask), in_ms(t));
 }
 
@@ -123,20 +123,20 @@ static int created(int fd, int64_t start)
 
 SD_EXPORT int epoll_create(int size)
 {
-	int64_t start = sd_now_ns();
+	int64_t start = sd_trace_before();
 	return created(sd_next()->epoll_create(size), start);
 }
 
 SD_EXPORT int epoll_create1(int flags)
 {
-	int64_t start = sd_now_ns();
+	int64_t start = sd_trace_before();
 	return created(sd_next()->epoll_create1(flags), start);
 }
 
 SD_EXPORT int epoll_ctl(int ep, int op, int fd, struct epoll_event *ev)
 {
 	uint64_t id = sd_trace_id(fd);
-	int64_t start = id ? sd_now_ns() : 0;
+	int64_t start = id ? sd_trace_before() : 0;
 	int r = sd_next()->epoll_ctl(ep, op, fd, ev);
 	if (id == 0)
 		return r;
@@ -165,7 +165,7 @@ static int waited(int ep, const struct epoll_event *ev, int max, int64_t start, 
 
 SD_EXPORT int epoll_pwait(int ep, struct epoll_event *ev, int max, int timeout, const sigset_t *mask)
 {
-	int64_t start = sd_now_ns();
+	int64_t start = sd_trace_before();
 	return waited(ep, ev, max, start, sd_next()->epoll_pwait(ep, ev, max, timeout, mask), timeout);
 }
 
@@ -176,6 +176,6 @@ SD_EXPORT int epoll_wait(int ep, struct epoll_event *ev, int max, int timeout)
 
 SD_EXPORT int epoll_pwait2(int ep, struct epoll_event *ev, int max, const struct timespec *t, const sigset_t *mask)
 {
-	int64_t start = sd_now_ns();
+	int64_t start = sd_trace_before();
 	return waited(ep, ev, max, start, sd_next()->epoll_pwait2(ep, ev, max, t, mask), in_ms(t));
 }
