@@ -11,6 +11,9 @@ func (s *Slot) IsAttached(end int) bool { return shm.Load32(&s.Hdr.Attached[end]
 // ShutRead says that end has shut down its reading.
 func (s *Slot) ShutRead(end int) { shm.Store32(&s.Hdr.RdShut[end], 1) }
 
+// IsReadShut tells whether end has called ShutRead.
+func (s *Slot) IsReadShut(end int) bool { return shm.Load32(&s.Hdr.RdShut[end]) == 1 }
+
 // Unread is how many bytes are published and not consumed, 0 for impossible values. It is a look
 // from beside, for who holds neither side.
 func (d *Direction) Unread() uint64 {

@@ -104,10 +104,10 @@ func finReceived(state uint8) bool {
 }
 
 // recv reads without waiting; syscall.EAGAIN when nothing is there, n = 0 at FIN.
-func (a anchor) recv(p []byte) (n int, err error) {
+func (a anchor) recv(p []byte, flags int) (n int, err error) {
 	ctlErr := a.raw.Control(func(fd uintptr) {
 		for {
-			n, _, err = unix.Recvfrom(int(fd), p, unix.MSG_DONTWAIT)
+			n, _, err = unix.Recvfrom(int(fd), p, flags|unix.MSG_DONTWAIT)
 			if err != unix.EINTR {
 				return
 			}

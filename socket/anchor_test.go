@@ -38,7 +38,7 @@ func TestLeftOnTheAnchor(t *testing.T) {
 				if read == n {
 					break
 				}
-				if k, err := to.tcp.recv(make([]byte, 20)); k != 20 {
+				if k, err := to.tcp.recv(make([]byte, 20), 0); k != 20 {
 					t.Fatalf("read %d, %v", k, err)
 				}
 			}

@@ -22,7 +22,7 @@ func BenchmarkRoundTrip(b *testing.B) {
 				withMonitor(b)
 			}
 			addr := startEcho(b, c.peer())
-			conn, err := Dial("tcp", addr)
+			conn, err := dial(addr)
 			if err != nil {
 				b.Fatal(err)
 			}

@@ -1,8 +1,10 @@
 package socket
 
 import (
+	"io"
 	"net"
 	"net/netip"
+	"os"
 	"sync"
 	"syscall"
 	"time"
@@ -20,6 +22,7 @@ import (
 type Conn struct {
 	tcp           anchor
 	role          uint32 // queue.RoleConnect or RoleAccept
+	network       string // as it was asked for: "tcp", "tcp4" or "tcp6"
 	local, remote netip.AddrPort
 	dom           *domain // nil: on the kernel for good
 	cookie        uint64  // guarded by dom.mu; 0 until offered
@@ -33,23 +36,29 @@ type Conn struct {
 	rdShut   shm.Flag
 	wrShut   shm.Flag
 
-	dl sync.Mutex // guards the move of read deadlines from the anchor to rdLimit
+	dl   sync.Mutex // guards kept, and the move of read deadlines from the anchor to rdLimit
+	kept bool       // on the kernel for good
 	rdLimit,
 	wrLimit deadline
 	closing sync.Once
 	closed  chan struct{}
 }
 
-var _ net.Conn = (*Conn)(nil)
+var _ interface {
+	net.Conn
+	syscall.Conn
+	io.ReaderFrom
+	io.WriterTo
+} = (*Conn)(nil)
 
-func newConn(tcp *net.TCPConn, role uint32) (*Conn, error) {
+func newConn(tcp *net.TCPConn, network string, role uint32) (*Conn, error) {
 	a, err := newAnchor(tcp)
 	if err != nil {
 		tcp.Close()
 		return nil, err
 	}
 	return &Conn{
-		tcp: a, role: role, dom: currentDomain(), closed: make(chan struct{}),
+		tcp: a, network: network, role: role, dom: currentDomain(), closed: make(chan struct{}),
 		local:  tcp.LocalAddr().(*net.TCPAddr).AddrPort(),
 		remote: tcp.RemoteAddr().(*net.TCPAddr).AddrPort(),
 	}, nil
@@ -89,10 +98,7 @@ func (c *Conn) Close() error {
 			err = l.close()
 		}
 	})
-	if err != nil {
-		return c.wrap("close", err)
-	}
-	return nil
+	return c.wrapped("close", err)
 }
 
 func (c *Conn) isClosed() bool {
@@ -142,7 +148,7 @@ func (c *Conn) SetReadDeadline(t time.Time) error {
 	defer c.dl.Unlock()
 	c.rdLimit.set(t)
 	if c.link.Load() != nil {
-		return nil // the anchor's read side belongs to the watcher now
+		return nil // nobody reads in the kernel any more
 	}
 	return c.tcp.SetReadDeadline(t)
 }
@@ -156,35 +162,21 @@ func (c *Conn) SetWriteDeadline(t time.Time) error {
 	return c.tcp.SetWriteDeadline(t)
 }
 
-// SyscallConn gives the anchor's raw connection, for socket options. Its Read and Write see only
-// what is on the anchor, so asking for it keeps a connection that is not promoted on the kernel.
-func (c *Conn) SyscallConn() (syscall.RawConn, error) {
-	c.offered.Store(true)
-	if c.link.Load() != nil {
-		return optionsOnly{c.tcp.raw}, nil
+// wrapped is the error, if any, as package net would return it.
+func (c *Conn) wrapped(op string, err error) error {
+	if err == nil {
+		return nil
 	}
-	if c.dom != nil {
-		c.dom.forget(c.cookieOf())
-	}
-	return c.tcp.SyscallConn()
+	return c.wrap(op, err)
 }
-
-func (c *Conn) cookieOf() uint64 {
-	c.dom.mu.Lock()
-	defer c.dom.mu.Unlock()
-	return c.cookie
-}
-
-// optionsOnly refuses what would bypass the rings of a promoted connection.
-type optionsOnly struct{ syscall.RawConn }
-
-func (optionsOnly) Read(func(uintptr) bool) error  { return syscall.EOPNOTSUPP }
-func (optionsOnly) Write(func(uintptr) bool) error { return syscall.EOPNOTSUPP }
 
 // wrap makes the error which package net would return.
 func (c *Conn) wrap(op string, err error) error {
-	if e, ok := err.(*net.OpError); ok {
+	switch e := err.(type) {
+	case *net.OpError:
 		return e
+	case syscall.Errno:
+		err = os.NewSyscallError(op, e)
 	}
-	return &net.OpError{Op: op, Net: "tcp", Source: c.LocalAddr(), Addr: c.RemoteAddr(), Err: err}
+	return &net.OpError{Op: op, Net: c.network, Source: c.LocalAddr(), Addr: c.RemoteAddr(), Err: err}
 }

@@ -21,17 +21,24 @@ const registerEvery = time.Second
 // which may be promoted through it. When the monitor dies its promoted connections live on in it,
 // and new connections get a new domain.
 type domain struct {
-	client *wire.Client // nil in tests that introduce by hand
-	page   *queue.Page
-	bell   *queue.OwnBell
-	sock   *net.UnixConn // bound to the bell's address
-	ringer *queue.Ringer
+	client  *wire.Client // nil in tests that introduce by hand
+	page    *queue.Page
+	bell    *queue.OwnBell
+	sock    *net.UnixConn // bound to the bell's address
+	ringer  *queue.Ringer
+	anchors anchorSet
 
 	mu      sync.Mutex // guards what follows
 	conns   map[uint64]*Conn
 	arenas  map[uint32]sharedArena
-	members []chan struct{} // by member of the bell; nil is free
+	members []member // by member of the bell
 	free    []uint32
+}
+
+// member is a waiter of one of the links; the zero value is free.
+type member struct {
+	wake chan struct{}
+	link *link
 }
 
 // sharedArena is what one pair of processes shares: the arena and the other one's bell page.
@@ -102,17 +109,25 @@ func newDomain(page *queue.Page) (*domain, error) {
 		sock.Close()
 		return nil, err
 	}
-	bell, err := page.Claim(uint32(os.Getpid()), nonce)
+	anchors, err := newAnchorSet()
 	if err != nil {
 		sock.Close()
 		ringer.Close()
 		return nil, err
 	}
+	bell, err := page.Claim(uint32(os.Getpid()), nonce)
+	if err != nil {
+		sock.Close()
+		ringer.Close()
+		anchors.file.Close()
+		return nil, err
+	}
 	d := &domain{
-		page: page, bell: bell, sock: sock, ringer: ringer,
+		page: page, bell: bell, sock: sock, ringer: ringer, anchors: anchors,
 		conns: make(map[uint64]*Conn), arenas: make(map[uint32]sharedArena),
 	}
 	go d.dispatch()
+	go d.anchors.watch(d.stir)
 	return d, nil
 }
 
@@ -164,9 +179,9 @@ func (d *domain) dispatch() {
 		}
 		d.bell.Unpark()
 		d.mu.Lock()
-		d.bell.Harvest(func(member uint32) {
-			if int(member) < len(d.members) && d.members[member] != nil {
-				wake(d.members[member])
+		d.bell.Harvest(func(number uint32) {
+			if int(number) < len(d.members) && d.members[number].wake != nil {
+				wake(d.members[number].wake)
 			}
 		})
 		d.mu.Unlock()
@@ -181,27 +196,27 @@ func wake(c chan struct{}) {
 	}
 }
 
-// join takes a member of the bell whose rings go to c. Its bit starts set: nobody rings yet.
-func (d *domain) join(c chan struct{}) (member uint32, ok bool) {
+// join takes a member of the bell whose rings wake m. Its bit starts set: nobody rings yet.
+func (d *domain) join(m member) (number uint32, ok bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if n := len(d.free); n > 0 {
-		member, d.free = d.free[n-1], d.free[:n-1]
-		d.members[member] = c
+		number, d.free = d.free[n-1], d.free[:n-1]
+		d.members[number] = m
 	} else if len(d.members) < queue.MembersPerBell {
-		member = uint32(len(d.members))
-		d.members = append(d.members, c)
+		number = uint32(len(d.members))
+		d.members = append(d.members, m)
 	} else {
 		return 0, false
 	}
-	d.bell.Set(member)
-	return member, true
+	d.bell.Set(number)
+	return number, true
 }
 
 // leave gives a member back. No watch line names it any more.
-func (d *domain) leave(member uint32) {
+func (d *domain) leave(number uint32) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.members[member] = nil
-	d.free = append(d.free, member)
+	d.members[number] = member{}
+	d.free = append(d.free, number)
 }

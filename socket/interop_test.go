@@ -41,7 +41,7 @@ func TestStreamThroughAProgramUnderLibsd(t *testing.T) {
 	t.Run("Go connects", func(t *testing.T) {
 		addr := startEcho(t, underLibsd(t, "listen"))
 		for range 3 {
-			c, err := Dial("tcp", addr)
+			c, err := dial(addr)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -52,7 +52,7 @@ func TestStreamThroughAProgramUnderLibsd(t *testing.T) {
 		}
 	})
 	t.Run("Go accepts", func(t *testing.T) {
-		l, err := Listen("tcp", "127.0.0.1:0")
+		l, err := listen()
 		if err != nil {
 			t.Fatal(err)
 		}

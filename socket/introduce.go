@@ -17,6 +17,10 @@ func (c *Conn) called() {
 	if c.dom == nil || c.offered.Load() || c.calls.Add(1) < offerAfter || c.offered.Swap(true) {
 		return
 	}
+	if !c.tcp.honoured() {
+		c.keep(queue.StatusOption, queue.CountOption)
+		return
+	}
 	cookie, fd, err := c.tcp.cookie()
 	if err != nil {
 		return

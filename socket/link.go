@@ -3,6 +3,8 @@ package socket
 import (
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/socksdirect/libsd/internal/shm"
 	"github.com/socksdirect/libsd/queue"
 )
@@ -27,6 +29,8 @@ type link struct {
 	rst  shm.Flag // the anchor is dead
 	full shm.Flag // the peer's socket has lost its last holder
 
+	stirred shm.Flag // something happened on the anchor since the reader looked for foreign bytes
+
 	rxReset   bool      // guarded by Conn.rd: the kernel told of a reset with bytes left in the rings
 	resetTold bool      // guarded by Conn.rd: ECONNRESET is reported once
 	txReset   bool      // guarded by Conn.wr: likewise, for the writer
@@ -46,15 +50,15 @@ func (c *Conn) promote(shared sharedArena, at place) bool {
 	if l.recver, err = queue.NewReceiver(l.in(), shared.arena.Rings(at.slot, 1-at.end)); err != nil {
 		return false
 	}
-	if !l.rx.join(c.dom) {
+	if !l.rx.join(c.dom, l) {
 		return false
 	}
-	if !l.tx.join(c.dom) {
+	if !l.tx.join(c.dom, l) {
 		l.rx.leave()
 		return false
 	}
 	c.dl.Lock()
-	if c.isClosed() {
+	if c.isClosed() || c.kept || c.dom.anchors.control(unix.EPOLL_CTL_ADD, c.tcp, l.rx.member) != nil {
 		c.dl.Unlock()
 		l.rx.leave()
 		l.tx.leave()
@@ -66,7 +70,9 @@ func (c *Conn) promote(shared sharedArena, at place) bool {
 	c.link.Store(l)
 	c.dl.Unlock()
 	l.slot.Attach(at.end)
-	go l.watchAnchor()
+	if c.inKernel.Load() {
+		go l.evict()
+	}
 	return true
 }
 
@@ -94,6 +100,7 @@ func (l *link) close() error {
 	}
 	l.rx.unwatch(&l.in().RxWatch)
 	l.tx.unwatch(&l.out().TxWatch)
+	c.dom.anchors.control(unix.EPOLL_CTL_DEL, c.tcp, l.rx.member) // a duplicate would keep it there
 	err := c.tcp.Close()
 	l.rx.leave()
 	l.tx.leave()

@@ -122,7 +122,7 @@ const echoEnv = "SDIRECT_TEST_ECHO"
 
 // echo is the other process: it serves one connection at a time until it is killed.
 func echo() error {
-	l, err := Listen("tcp", "127.0.0.1:0")
+	l, err := listen()
 	if err != nil {
 		return err
 	}
@@ -168,7 +168,7 @@ func TestStreamThroughAnotherProcess(t *testing.T) {
 	withMonitor(t)
 	addr := startEcho(t, goEcho())
 	for range 3 {
-		c, err := Dial("tcp", addr)
+		c, err := dial(addr)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -196,7 +196,7 @@ func TestPeerProcessIsKilled(t *testing.T) {
 	for range 5 {
 		cmd := goEcho()
 		addr := startEcho(t, cmd)
-		c, err := Dial("tcp", addr)
+		c, err := dial(addr)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -43,7 +43,10 @@ func newByHand(t testing.TB) *byHand {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { d.sock.Close() })
+	t.Cleanup(func() {
+		d.sock.Close()
+		d.anchors.file.Close()
+	})
 	return &byHand{domain: d, shared: sharedArena{arena, page}}
 }
 
@@ -62,15 +65,31 @@ func sealedMemory(t testing.TB, size int) []byte {
 	return mem
 }
 
+func listen() (*Listener, error) {
+	l, err := Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, err
+	}
+	return l.(*Listener), nil
+}
+
+func dial(address string) (*Conn, error) {
+	c, err := Dial("tcp", address)
+	if err != nil {
+		return nil, err
+	}
+	return c.(*Conn), nil
+}
+
 // kernelPair is a connection that nobody promotes.
 func kernelPair(t testing.TB) (client, server *Conn) {
 	t.Helper()
-	l, err := Listen("tcp", "127.0.0.1:0")
+	l, err := listen()
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer l.Close()
-	client, err = Dial("tcp", l.Addr().String())
+	client, err = dial(l.Addr().String())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -7,6 +7,8 @@ import (
 	"os"
 	"syscall"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/socksdirect/libsd/queue"
 )
 
@@ -15,24 +17,16 @@ func (c *Conn) Read(p []byte) (int, error) {
 	c.rd.Lock()
 	defer c.rd.Unlock()
 	for {
-		l := c.link.Load()
-		if l == nil {
-			// Promotion stores the link and then looks at inKernel: one of the two sees the other.
-			c.inKernel.Store(true)
-			if l = c.link.Load(); l != nil {
-				c.inKernel.Store(false)
-			}
-		}
-		if l != nil {
-			n, err := l.read(p)
-			if err != nil && err != io.EOF {
-				err = c.wrap("read", err)
+		if l := c.enterKernel(); l != nil {
+			n, err := l.await(p, false)
+			if err != io.EOF {
+				err = c.wrapped("read", err)
 			}
 			return n, err
 		}
 		n, err := c.tcp.Read(p)
 		c.inKernel.Store(false)
-		if l = c.link.Load(); n == 0 && len(p) > 0 && l != nil {
+		if l := c.link.Load(); n == 0 && len(p) > 0 && l != nil {
 			// Called out of the kernel by promotion, or it is the anchor's end, not the stream's.
 			l.rxReset = l.rxReset || errors.Is(err, syscall.ECONNRESET) // told once, and not lost
 			continue
@@ -42,36 +36,82 @@ func (c *Conn) Read(p []byte) (int, error) {
 	}
 }
 
-// read is Read of a promoted connection.
-func (l *link) read(p []byte) (int, error) {
+// enterKernel announces a read on the anchor, or gives the link that is to be read instead. Promotion
+// stores the link and then looks at inKernel: one of the two sees the other.
+func (c *Conn) enterKernel() *link {
+	if l := c.link.Load(); l != nil {
+		return l
+	}
+	c.inKernel.Store(true)
+	l := c.link.Load()
+	if l != nil {
+		c.inKernel.Store(false)
+	}
+	return l
+}
+
+// await is Read of a promoted connection; a peek consumes nothing.
+func (l *link) await(p []byte, peek bool) (int, error) {
 	c := l.c
 	l.rx.begin()
 	limit := c.rdLimit.wait()
 	for {
-		switch {
-		case c.isClosed():
-			return 0, net.ErrClosed
-		case c.rdLimit.passed():
-			return 0, os.ErrDeadlineExceeded
-		case len(p) == 0:
+		if err := l.stopped(&c.rdLimit); err != nil {
+			return 0, err
+		}
+		if len(p) == 0 {
 			return 0, nil
 		}
-		// State of the anchor first, then the ring: what was published before FIN is seen.
-		ended, shut := l.fin.Load() || l.rst.Load(), c.rdShut.Load()
-		n, err := l.take(p)
-		if n > 0 {
-			return n, nil
-		}
-		if err == nil && (ended || shut) {
-			err = l.end(ended)
-		}
-		if err != nil && err != syscall.EAGAIN {
-			return 0, err
+		if n, err := l.try(p, peek); n > 0 || err != nil {
+			return n, err
 		}
 		l.here()
 		l.rx.step(l.readable, limit, c.closed)
 		limit = c.rdLimit.wait()
 	}
+}
+
+// stopped is why a call must not go on, or nil.
+func (l *link) stopped(limit *deadline) error {
+	switch {
+	case l.c.isClosed():
+		return net.ErrClosed
+	case limit.passed():
+		return os.ErrDeadlineExceeded
+	}
+	return nil
+}
+
+// try reads what is there: 0 bytes without an error mean that nothing is.
+func (l *link) try(p []byte, peek bool) (int, error) {
+	// State of the anchor first, then the ring: what was published before FIN is seen.
+	ended, shut := l.fin.Load() || l.rst.Load(), l.c.rdShut.Load()
+	n, err := l.take(p, peek)
+	if n > 0 {
+		return n, nil
+	}
+	if err == nil && l.stirred.Swap(false) && l.foreign() {
+		return 0, l.bad(queue.CountForeignWrite)
+	}
+	if err == nil && (ended || shut) {
+		err = l.end(ended)
+	}
+	if err == syscall.EAGAIN {
+		err = nil
+	}
+	return 0, err
+}
+
+// foreign tells whether the anchor holds bytes while the stream is in a ring: somebody who does not
+// know of the ring wrote them. A sender that goes back to TCP says so before it writes there.
+func (l *link) foreign() bool {
+	left, err := l.c.tcp.left(0)
+	if err != nil || left == 0 {
+		return false
+	}
+	where, _ := l.recver.Look()
+	l.stirred.Store(where == queue.InRing) // ask again when that is read
+	return where == queue.RingDry
 }
 
 // readable is the cheap look of the spin.
@@ -82,17 +122,23 @@ func (l *link) readable() bool {
 
 // take gets bytes from wherever the stream is now. n = 0 without an error means that a ring is
 // dry; syscall.EAGAIN that the anchor is.
-func (l *link) take(p []byte) (int, error) {
+func (l *link) take(p []byte, peek bool) (int, error) {
+	fromRing, flags := l.recver.Read, 0
+	if peek {
+		fromRing, flags = l.recver.Peek, unix.MSG_PEEK
+	}
 	for {
-		n, where := l.recver.Read(p)
+		n, where := fromRing(p)
 		switch where {
 		case queue.InRing:
-			l.notify(&l.in().TxWatch)
+			if !peek {
+				l.notify(&l.in().TxWatch)
+			}
 			return n, nil
 		case queue.RingDry:
 			return 0, nil
 		case queue.OnAnchor, queue.BackOnTCP:
-			n, err := l.c.tcp.recv(p)
+			n, err := l.c.tcp.recv(p, flags)
 			if n > 0 {
 				return n, nil
 			}
@@ -112,17 +158,17 @@ func (l *link) take(p []byte) (int, error) {
 			}
 			if left == 0 {
 				if !l.recver.Enter() {
-					return 0, l.bad()
+					return 0, l.bad(queue.CountBadPeer)
 				}
 				continue
 			}
-			n, err := l.c.tcp.recv(p[:min(uint64(len(p)), left)])
+			n, err := l.c.tcp.recv(p[:min(uint64(len(p)), left)], flags)
 			if n == 0 && err == nil {
 				err = syscall.ECONNRESET // the anchor ended before N: never skip to the ring
 			}
 			return n, err
 		default:
-			return 0, l.bad()
+			return 0, l.bad(queue.CountBadPeer)
 		}
 	}
 }
@@ -138,7 +184,7 @@ func (l *link) end(ended bool) error {
 	reset := l.rxReset || l.full.Load() && !l.c.wrShut.Load() && l.out().Unread() > 0
 	if l.rst.Load() && !reset {
 		// The kernel knows whether the anchor ended in order; it tells an error once.
-		_, err := l.c.tcp.recv(make([]byte, 1))
+		_, err := l.c.tcp.recv(make([]byte, 1), 0)
 		reset = err == syscall.ECONNRESET
 	}
 	if !reset {
@@ -149,9 +195,9 @@ func (l *link) end(ended bool) error {
 	return syscall.ECONNRESET
 }
 
-// bad resets the connection whose shared memory holds an impossible value.
-func (l *link) bad() error {
-	l.c.dom.page.Count(queue.CountBadPeer, 1)
+// bad resets the connection for what counter counts.
+func (l *link) bad(counter int) error {
+	l.c.dom.page.Count(counter, 1)
 	l.c.tcp.SetLinger(0)
 	l.c.tcp.Close()
 	return syscall.ECONNRESET

@@ -48,10 +48,10 @@ const (
 	asleep       // looked again since: sleep without bound
 )
 
-func (w *waiter) join(d *domain) bool {
+func (w *waiter) join(d *domain, l *link) bool {
 	w.dom, w.wake = d, make(chan struct{}, 1)
 	var ok bool
-	w.member, ok = d.join(w.wake)
+	w.member, ok = d.join(member{w.wake, l})
 	return ok
 }
 

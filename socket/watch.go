@@ -1,60 +1,115 @@
 package socket
 
 import (
+	"os"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // evictEvery is the pause between attempts to call a reader out of the kernel; one is nearly
 // always enough.
 const evictEvery = 50 * time.Microsecond
 
-// A closing socket sends FIN a moment before it loses its inode. An end that has left bytes unread
-// is therefore asked again before its FIN counts as half a close.
-const (
-	askAgain      = 5
-	askAgainAfter = time.Millisecond
-)
+// anchorSet is one epoll set with the anchors of all promoted connections of a domain. One goroutine
+// waits for it in the netpoller: a connection costs none.
+type anchorSet struct{ file *os.File }
 
-// watchAnchor lives as long as the anchor and reports what happens on it: bytes, FIN, RST. It
-// sleeps in the netpoller, holding package net's read lock, so nobody else may read through it.
-func (l *link) watchAnchor() {
-	// A reader that found no link may sit in the kernel, which knows nothing of bells.
-	for {
-		l.c.tcp.SetReadDeadline(time.Unix(1, 0))
-		if !l.c.inKernel.Load() {
-			break
-		}
-		time.Sleep(evictEvery)
+func newAnchorSet() (anchorSet, error) {
+	fd, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
+	if err != nil {
+		return anchorSet{}, os.NewSyscallError("epoll_create1", err)
 	}
-	l.c.tcp.SetReadDeadline(time.Time{})
-	l.c.tcp.raw.Read(func(fd uintptr) bool {
-		s := state(fd)
-		if finReceived(s) && !l.fin.Load() {
-			l.full.Store(l.closedWhole())
-			if s == tcpClose {
-				l.rst.Store(true) // before fin: who sees only that takes it for an orderly end
+	if err := unix.SetNonblock(fd, true); err != nil { // what os takes for: can be polled
+		unix.Close(fd)
+		return anchorSet{}, os.NewSyscallError("fcntl", err)
+	}
+	return anchorSet{os.NewFile(uintptr(fd), "anchors")}, nil
+}
+
+// control adds an anchor, under the number of a member of the bell, or removes it. The set reports
+// each arrival and the state at the start.
+func (s anchorSet) control(op int, a anchor, member uint32) error {
+	raw, err := s.file.SyscallConn()
+	if err != nil {
+		return err
+	}
+	set := -1
+	if err := raw.Control(func(fd uintptr) { set = int(fd) }); err != nil {
+		return err
+	}
+	ctlErr := a.raw.Control(func(fd uintptr) {
+		err = unix.EpollCtl(set, op, int(fd), &unix.EpollEvent{
+			Events: unix.EPOLLIN | unix.EPOLLRDHUP | unix.EPOLLET, Fd: int32(member),
+		})
+	})
+	if ctlErr != nil {
+		return ctlErr
+	}
+	return os.NewSyscallError("epoll_ctl", err)
+}
+
+// watch calls f with the member of each anchor on which something happened, until the set is closed.
+func (s anchorSet) watch(f func(member uint32)) {
+	raw, err := s.file.SyscallConn()
+	if err != nil {
+		return
+	}
+	events := make([]unix.EpollEvent, 64)
+	raw.Read(func(set uintptr) bool {
+		for {
+			n, err := unix.EpollWait(int(set), events, 0)
+			if err != nil && err != unix.EINTR || err == nil && n == 0 {
+				return err != nil
 			}
-			l.fin.Store(true)
+			for _, e := range events[:max(n, 0)] {
+				f(uint32(e.Fd))
+			}
 		}
-		if s == tcpClose {
-			l.rst.Store(true)
-		}
-		wake(l.rx.wake)
-		wake(l.tx.wake)
-		return s == tcpClose
 	})
 }
 
-// closedWhole tells, at the peer's FIN, whether the peer closed its socket.
-func (l *link) closedWhole() bool {
-	for range askAgain {
-		if fullyClosed(l.c.local, l.c.remote) {
-			return true
-		}
-		if l.out().Unread() == 0 {
-			return false // half or whole makes no difference to a reader
-		}
-		time.Sleep(askAgainAfter)
+// stir looks at the anchor of the link whose reader has this member.
+func (d *domain) stir(member uint32) {
+	d.mu.Lock()
+	l := d.members[member].link
+	d.mu.Unlock()
+	if l == nil {
+		return // closed meanwhile
 	}
-	return false
+	l.stirred.Store(true)
+	l.look()
+	wake(l.rx.wake)
+	wake(l.tx.wake)
+}
+
+// look reads off the anchor whether the peer has ended the connection.
+func (l *link) look() {
+	s := uint8(0)
+	if l.c.tcp.raw.Control(func(fd uintptr) { s = state(fd) }) != nil {
+		return
+	}
+	if s == tcpClose {
+		l.rst.Store(true) // before fin: who sees only that takes it for an orderly end
+	}
+	if finReceived(s) && !l.fin.Load() {
+		if l.fullyClosed() {
+			l.full.Store(true)
+		}
+		l.fin.Store(true)
+	}
+}
+
+// fullyClosed asks the kernel whether the peer has closed its socket. Precondition: no FIN of ours was
+// sent, or the answer may mean only that both directions have ended.
+func (l *link) fullyClosed() bool {
+	return closedWhole(l.c.local, l.c.remote, l.slot.IsReadShut(1-l.place.end))
+}
+
+// evict calls a reader that found no link out of the kernel, which knows nothing of bells.
+func (l *link) evict() {
+	for l.c.inKernel.Load() {
+		l.c.tcp.SetReadDeadline(time.Unix(1, 0))
+		time.Sleep(evictEvery)
+	}
 }

@@ -3,7 +3,6 @@ package socket
 import (
 	"errors"
 	"net"
-	"os"
 	"syscall"
 	"time"
 
@@ -26,10 +25,7 @@ func (c *Conn) Write(p []byte) (int, error) {
 		return n, c.closedInstead("write", err)
 	}
 	n, err := l.write(p)
-	if err = c.closedInstead("write", err); err != nil {
-		err = c.wrap("write", err)
-	}
-	return n, err
+	return n, c.wrapped("write", c.closedInstead("write", err))
 }
 
 // closedInstead replaces the error of a call that Close drove out of the kernel.
@@ -68,13 +64,11 @@ func (l *link) write(p []byte) (n int, err error) {
 	l.tx.begin()
 	limit := c.wrLimit.wait()
 	for {
-		switch {
-		case c.isClosed():
-			return n, net.ErrClosed
-		case c.wrShut.Load():
+		if err := l.stopped(&c.wrLimit); err != nil {
+			return n, err
+		}
+		if c.wrShut.Load() {
 			return n, syscall.EPIPE
-		case c.wrLimit.passed():
-			return n, os.ErrDeadlineExceeded
 		}
 		if l.peerGone() {
 			return l.writeAfterPeer(p, n)
@@ -88,7 +82,7 @@ func (l *link) write(p []byte) (n int, err error) {
 			l.notify(&l.out().RxWatch)
 		}
 		if err != nil {
-			return n, errors.Join(err, l.bad())
+			return n, errors.Join(err, l.bad(queue.CountBadPeer))
 		}
 		if n == len(p) {
 			return n, nil
@@ -119,7 +113,7 @@ func (l *link) write(p []byte) (n int, err error) {
 func (l *link) resize(change func() (bool, error)) error {
 	done, err := change()
 	if err != nil {
-		return errors.Join(err, l.bad())
+		return errors.Join(err, l.bad(queue.CountBadPeer))
 	}
 	if done {
 		l.c.dom.page.Count(queue.CountSwitch, 1)
@@ -143,7 +137,7 @@ func (l *link) peerGone() bool {
 		return false
 	}
 	l.asked = time.Now()
-	if !fullyClosed(l.c.local, l.c.remote) {
+	if !l.fullyClosed() {
 		return false
 	}
 	l.full.Store(true)
@@ -164,7 +158,7 @@ func (l *link) writeAfterPeer(p []byte, n int) (int, error) {
 	}
 	done, err := l.sender.SwitchToTCP()
 	if err != nil {
-		return n, errors.Join(err, l.bad())
+		return n, errors.Join(err, l.bad(queue.CountBadPeer))
 	}
 	if !done {
 		return n, syscall.EPIPE // a dead receiver with segments left to read

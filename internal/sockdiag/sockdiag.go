@@ -27,6 +27,8 @@ type Socket struct {
 	State  uint8
 	RQueue uint32 // bytes received and not read
 	WQueue uint32 // bytes written and not acknowledged
+
+	ReadShut bool // shut for receiving: by shutdown(SHUT_RD), or by close before it sends FIN
 }
 
 // Held tells whether a descriptor of this socket exists, with the given cookie.
@@ -100,6 +102,10 @@ const (
 	msgLen    = 72
 	idOffReq  = 8
 	idOffMsg  = 4
+
+	attrHeaderLen = 4 // struct rtattr
+	attrShutdown  = 8 // INET_DIAG_SHUTDOWN: a byte, sk_shutdown
+	rcvShutdown   = 1 // include/net/sock.h
 )
 
 func request(seq uint32, local, remote netip.AddrPort) []byte {
@@ -115,6 +121,7 @@ func request(seq uint32, local, remote netip.AddrPort) []byte {
 		req[0] = unix.AF_INET
 	}
 	req[1] = unix.IPPROTO_TCP
+	req[2] = 1 << (attrShutdown - 1)
 	ne.PutUint32(req[4:], 0xffffffff) // all states
 	id := req[idOffReq:]
 	binary.BigEndian.PutUint16(id[0:], local.Port())
@@ -149,7 +156,24 @@ func parse(b []byte, local, remote netip.AddrPort) (Socket, bool, error) {
 		RQueue: ne.Uint32(body[56:]),
 		WQueue: ne.Uint32(body[60:]),
 		Inode:  ne.Uint32(body[68:]),
+
+		ReadShut: shutdown(body[msgLen:])&rcvShutdown != 0,
 	}, true, nil
+}
+
+// shutdown finds the attribute INET_DIAG_SHUTDOWN; 0 if there is none (a socket in TIME_WAIT).
+func shutdown(attrs []byte) byte {
+	for len(attrs) > attrHeaderLen {
+		size := int(binary.NativeEndian.Uint16(attrs))
+		if size <= attrHeaderLen || size > len(attrs) {
+			return 0
+		}
+		if binary.NativeEndian.Uint16(attrs[2:]) == attrShutdown {
+			return attrs[attrHeaderLen]
+		}
+		attrs = attrs[min((size+3)&^3, len(attrs)):]
+	}
+	return 0
 }
 
 func address(family byte, ip, port []byte) netip.AddrPort {
