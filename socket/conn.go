@@ -142,7 +142,7 @@ func (c *Conn) SetDeadline(t time.Time) error {
 // SetReadDeadline bounds present and future reads; the zero time means no bound.
 func (c *Conn) SetReadDeadline(t time.Time) error {
 	if c.isClosed() {
-		return c.wrap("set", net.ErrClosed)
+		return c.notSet()
 	}
 	c.dl.Lock()
 	defer c.dl.Unlock()
@@ -156,10 +156,15 @@ func (c *Conn) SetReadDeadline(t time.Time) error {
 // SetWriteDeadline bounds present and future writes; the zero time means no bound.
 func (c *Conn) SetWriteDeadline(t time.Time) error {
 	if c.isClosed() {
-		return c.wrap("set", net.ErrClosed)
+		return c.notSet()
 	}
 	c.wrLimit.set(t)
 	return c.tcp.SetWriteDeadline(t)
+}
+
+// notSet is what package net says of a deadline for a closed connection.
+func (c *Conn) notSet() error {
+	return &net.OpError{Op: "set", Net: c.network, Addr: c.LocalAddr(), Err: net.ErrClosed}
 }
 
 // wrapped is the error, if any, as package net would return it.

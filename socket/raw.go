@@ -13,7 +13,7 @@ import (
 // bytes behind our back, so the connection stays on the kernel for good (counted: passed). Once it is
 // promoted it is too late: File fails with EOPNOTSUPP (counted: unhooked).
 func (c *Conn) File() (*os.File, error) {
-	if !c.keep(queue.StatusPassed, queue.CountPassed) {
+	if !c.isClosed() && !c.keep(queue.StatusPassed, queue.CountPassed) {
 		c.dom.page.Count(queue.CountUnhooked, 1)
 		return nil, c.wrap("file", syscall.EOPNOTSUPP)
 	}

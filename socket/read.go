@@ -56,7 +56,7 @@ func (l *link) await(p []byte, peek bool) (int, error) {
 	l.rx.begin()
 	limit := c.rdLimit.wait()
 	for {
-		if err := l.stopped(&c.rdLimit); err != nil {
+		if err := l.stopped(&c.rdLimit); err == net.ErrClosed || err != nil && len(p) > 0 {
 			return 0, err
 		}
 		if len(p) == 0 {

@@ -73,6 +73,9 @@ func (l *link) write(p []byte) (n int, err error) {
 		if l.peerGone() {
 			return l.writeAfterPeer(p, n)
 		}
+		if l.fin.Load() && l.slot.IsReadShut(1-l.place.end) {
+			return l.backToTCP(p, n) // shut both ways: the kernel answers what comes with RST
+		}
 		if err := l.resize(l.sender.Shrink); err != nil {
 			return n, err
 		}
@@ -156,6 +159,11 @@ func (l *link) writeAfterPeer(p []byte, n int) (int, error) {
 		l.c.dom.page.Count(queue.CountReset, 1)
 		return n, syscall.ECONNRESET
 	}
+	return l.backToTCP(p, n)
+}
+
+// backToTCP writes what is left of p, from n on, to the anchor.
+func (l *link) backToTCP(p []byte, n int) (int, error) {
 	done, err := l.sender.SwitchToTCP()
 	if err != nil {
 		return n, errors.Join(err, l.bad(queue.CountBadPeer))
