@@ -195,8 +195,11 @@ func TestOptionsThatARingDoesNotHonour(t *testing.T) {
 				raw, _ := c.SyscallConn()
 				var err error
 				raw.Control(func(fd uintptr) { err = set(int(fd)) })
+				if errors.Is(err, syscall.ENOENT) && name == "TCP_ULP" {
+					t.Skip("no kernel TLS here")
+				}
 				if err != nil {
-					t.Skip("not supported here:", err)
+					t.Fatal(err)
 				}
 			}
 			a, b := kernelPair(t)
