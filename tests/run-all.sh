@@ -8,7 +8,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 export PATH=$PATH:/usr/sbin:/sbin
 
-stages=(tools tidy vet staticcheck build unit race differ e2e apps)
+stages=(tools tidy vet staticcheck build unit race golibs differ e2e apps)
 
 tools() { # compilers and the programs that the tests run
 	tests/install-deps.sh
@@ -18,10 +18,14 @@ tools() { # compilers and the programs that the tests run
 
 tidy() { # gofmt, import direction, exported symbols, documents, generated files
 	go mod tidy -diff
+	go -C tests/golibs mod tidy -diff
 	go test ./internal/tidy/... ./queue/abigen
 }
 
-vet() { go vet ./...; }
+vet() {
+	go vet ./...
+	go -C tests/golibs vet ./...
+}
 
 staticcheck() { go tool staticcheck ./...; }
 
@@ -34,6 +38,12 @@ unit() { CGO_ENABLED=0 gotest $(go list ./... | grep -v -e /tests -e /internal/t
 
 race() { # on heap rings: the race detector cannot see another process
 	CGO_ENABLED=1 gotest -race ./internal/shm ./internal/sockdiag ./queue ./monitor/... ./socket
+}
+
+golibs() { # libraries of others over package socket: a module of its own
+	cd tests/golibs
+	CGO_ENABLED=1 gotest -race ./...
+	cd ../..
 }
 
 differ() { gotest -count=1 ./tests/differ; } # random programs: kernel, libsd, package socket

@@ -36,6 +36,7 @@ var mayImport = map[string][]string{
 	"tests":               {"socket", "monitor/wire", "tests/harness"},
 	"tests/apps":          {"tests/harness"},
 	"tests/differ":        {"model", "socket", "tests/harness"},
+	"tests/golibs":        {}, // a module of its own
 	"tests/gotraffic":     {"socket"},
 	"tests/harness":       {"internal/shm", "queue", "monitor/wire"}, // it looks into arenas
 }
@@ -47,7 +48,12 @@ var foreign = map[string]func(f file) bool{
 	"github.com/anishathalye/porcupine": func(f file) bool { return f.folder() == "trace" },
 	"golang.org/x/net/":                 file.test,
 	"pgregory.net/rapid":                file.test,
+	"google.golang.org/grpc/":           inGolibs,
+	"google.golang.org/protobuf/":       inGolibs,
+	"github.com/redis/go-redis/":        inGolibs,
 }
+
+func inGolibs(f file) bool { return f.folder() == "tests/golibs" }
 
 func TestImportDirection(t *testing.T) {
 	for _, f := range files(t, ".go") {

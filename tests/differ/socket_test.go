@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"syscall"
 	"testing"
@@ -95,7 +96,7 @@ func drawConns(t *rapid.T, c *coverage) *program {
 
 // connections runs one program.
 type connections struct {
-	listener *socket.Listener
+	listener net.Listener
 	conn     [6]*socket.Conn
 	opened   int32
 }
@@ -140,9 +141,9 @@ func (x *connections) do(op model.Op, expected int32) (out model.Outcome, err er
 	case model.Listen:
 		x.listener, err = socket.Listen("tcp4", "127.0.0.1:0")
 	case model.Connect:
-		x.conn[fd], err = socket.Dial("tcp4", x.listener.Addr().String())
+		x.conn[fd], err = ours(socket.Dial("tcp4", x.listener.Addr().String()))
 	case model.Accept:
-		x.conn[acceptedFD], err = x.listener.AcceptConn()
+		x.conn[acceptedFD], err = ours(x.listener.Accept())
 		out.R = acceptedFD
 	case model.Rest:
 		time.Sleep(time.Duration(fd) * time.Microsecond)
@@ -161,6 +162,13 @@ func (x *connections) do(op model.Op, expected int32) (out model.Outcome, err er
 		x.conn[fd] = nil
 	}
 	return out, err
+}
+
+func ours(c net.Conn, err error) (*socket.Conn, error) {
+	if err != nil {
+		return nil, err
+	}
+	return c.(*socket.Conn), nil
 }
 
 // read reads as recv does: one that would wait gives up soon; one that is short, as an io.Reader may
