@@ -82,6 +82,25 @@ void sd_conn_keep(struct sd_conn *c, int fd, unsigned why)
 		sd_mon_note(c, fd, why);
 }
 
+/* libc's stdio, and programs that are started with the connection as their standard output, write 0, 1
+ * and 2 without us: our direction is TCP's from here on, for good. What the peer has put, or puts, into
+ * its ring only our own read sees. */
+void sd_conn_stdio(struct sd_conn *c, int fd, int to)
+{
+	sd_conn_keep(c, fd, SD_STATUS_STDIO);
+	if (!sd_attached(c))
+		return;
+	struct sd_direction *d = sd_out(c);
+	sd_lock(&d->tx_lock);
+	sd_store(&d->tx_lock.mode, 1); /* never promoted again */
+	sd_conn_think(c);
+	sd_unlock(&d->tx_lock);
+	sd_conn_demote_tx(c);
+	sd_members_on_tcp(c);
+	if (to == 0)
+		sd_count(SD_COUNT_UNHOOKED);
+}
+
 void sd_conn_tick(struct sd_conn *c, int fd)
 {
 	uint32_t st = sd_peek(&c->state), ops = ++c->ops;

@@ -13,6 +13,7 @@ static void before_fork(void)
 	sd_mutex_lock(&sd_promote_mutex);
 	for (int fd = 0; fd < sd_peek(&sd_fd_top); fd++) {
 		struct sd_conn *c = sd_conn_of(fd);
+		sd_share_unconnected(fd);
 		if (c == NULL)
 			continue;
 		uint32_t st = sd_peek(&c->state);
@@ -38,6 +39,7 @@ static void in_child(void)
 	sd_g.pid = sd_sys(SYS_getpid);
 	sd_mon_fork_child();
 	sd_waker_fork_child();
+	sd_stdio_fork_child();
 	sd_promote_mutex = 0;
 	if (sd_section) /* of before_fork */
 		sd_leave();

@@ -7,6 +7,16 @@
 
 #include "real.h"
 
+SD_EXPORT int socket(int domain, int type, int protocol)
+{
+	int fd = sd_real()->socket(domain, type, protocol), e = errno;
+	int tcp = (domain == AF_INET || domain == AF_INET6) && (type & 0xf) == SOCK_STREAM;
+	if (fd >= 0 && (tcp || sd_ent_of(fd)) && !sd_foreign())
+		sd_made(fd, tcp);
+	errno = e;
+	return fd;
+}
+
 SD_EXPORT int connect(int fd, const struct sockaddr *a, socklen_t len)
 {
 	int r = sd_real()->connect(fd, a, len), e = errno;
@@ -201,16 +211,4 @@ SD_EXPORT int ioctl(int fd, unsigned long request, ...)
 		*(int *)arg += more < 1 << 30 ? (int)more : 1 << 30;
 	}
 	return r;
-}
-
-/* stdio reads and writes inside libc, where we do not see it. */
-SD_EXPORT FILE *fdopen(int fd, const char *mode)
-{
-	struct sd_conn *c = sd_live(fd);
-	if (c) {
-		if (sd_attached(c))
-			sd_count(SD_COUNT_UNHOOKED);
-		sd_conn_keep(c, fd, SD_STATUS_STDIO);
-	}
-	return sd_real()->fdopen(fd, mode);
 }

@@ -1,7 +1,5 @@
 /* The calls that move bytes. */
 #include <fcntl.h>
-#include <stdarg.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -232,6 +230,8 @@ static void passing(const struct msghdr *m)
 				sd_count(SD_COUNT_PASSED);
 			else if (c)
 				sd_conn_keep(c, fd, SD_STATUS_PASSED);
+			else
+				sd_share_unconnected(fd);
 		}
 	}
 }
@@ -286,26 +286,6 @@ SD_EXPORT ssize_t preadv2(int fd, const struct iovec *v, int n, off_t off, int f
 SD_EXPORT ssize_t preadv64v2(int fd, const struct iovec *v, int n, off_t off, int f) { return readv2(fd, v, n, off, f); }
 SD_EXPORT ssize_t pwritev2(int fd, const struct iovec *v, int n, off_t off, int f) { return writev2(fd, v, n, off, f); }
 SD_EXPORT ssize_t pwritev64v2(int fd, const struct iovec *v, int n, off_t off, int f) { return writev2(fd, v, n, off, f); }
-
-SD_EXPORT int dprintf(int fd, const char *format, ...)
-{
-	va_list ap;
-	char *text;
-	va_start(ap, format);
-	int n = vasprintf(&text, format, ap);
-	va_end(ap);
-	for (int done = 0; n > 0 && done < n;) {
-		ssize_t r = write(fd, text + done, n - done);
-		if (r < 0) {
-			free(text);
-			return -1;
-		}
-		done += r;
-	}
-	if (n >= 0)
-		free(text);
-	return n;
-}
 
 /* From a file through a buffer into the ring. The file's position moves by what was sent. */
 static ssize_t send_file(struct sd_conn *c, int out, int in, off_t *off, size_t n)

@@ -4,6 +4,7 @@
 
 #include <poll.h>
 #include <signal.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <sys/epoll.h>
 #include <sys/select.h>
@@ -36,6 +37,7 @@
 	X(ssize_t, sendfile, (int, int, off_t *, size_t))                                              \
 	X(ssize_t, sendfile64, (int, int, off_t *, size_t))                                            \
 	X(ssize_t, splice, (int, off64_t *, int, off64_t *, size_t, unsigned))                         \
+	X(int, socket, (int, int, int))                                                                \
 	X(int, connect, (int, const struct sockaddr *, socklen_t))                                     \
 	X(int, accept, (int, struct sockaddr *, socklen_t *))                                          \
 	X(int, accept4, (int, struct sockaddr *, socklen_t *, int))                                    \
@@ -52,7 +54,13 @@
 	X(int, dup2, (int, int))                                                                       \
 	X(int, dup3, (int, int, int))                                                                  \
 	X(FILE *, fdopen, (int, const char *))                                                         \
+	X(FILE *, freopen, (const char *, const char *, FILE *))                                       \
+	X(FILE *, freopen64, (const char *, const char *, FILE *))                                     \
+	X(int, fclose, (FILE *))                                                                       \
 	X(int, dprintf, (int, const char *, ...))                                                      \
+	X(int, vdprintf, (int, const char *, va_list))                                                 \
+	X(int, __dprintf_chk, (int, int, const char *, ...))                                           \
+	X(int, __vdprintf_chk, (int, int, const char *, va_list))                                      \
 	X(int, poll, (struct pollfd *, nfds_t, int))                                                   \
 	X(int, __poll_chk, (struct pollfd *, nfds_t, int, size_t))                                     \
 	X(int, ppoll, (struct pollfd *, nfds_t, const struct timespec *, const sigset_t *))            \

@@ -61,7 +61,7 @@ static inline int sd_watched(struct sd_watch_line *l)
 }
 
 /* ---- descriptor table and connections (table.c, conn.c) ---- */
-enum sd_kind { SD_CONN = 1, SD_SET = 2, SD_HIDDEN_FD = 3 };
+enum sd_kind { SD_CONN = 1, SD_SET = 2, SD_HIDDEN_FD = 3, SD_UNCONNECTED = 4 };
 struct sd_ent {
 	uint8_t kind;
 };
@@ -147,9 +147,12 @@ void sd_release(struct sd_conn *c); /* after the kernel has closed it: tells the
 void sd_put_set(int fd, struct sd_ent *set);
 extern int sd_fd_top; /* numbers from here on were never in the table */
 void sd_alias(int from, int to);	/* to is a duplicate of from */
+void sd_made(int fd, int tcp);	/* socket(2) gave this number; tcp: connect may track it */
+void sd_share_unconnected(int fd); /* or not any more: others can name the socket, too */
 void sd_track(int fd, int end);	/* a TCP connection was made or accepted */
 
 void sd_conn_keep(struct sd_conn *c, int fd, unsigned why); /* SD_STATUS_…: to the kernel for good */
+void sd_conn_stdio(struct sd_conn *c, int fd, int to); /* it gets the number 0, 1 or 2, too */
 void sd_conn_closing(struct sd_conn *c, int fd); /* before its last close in this process */
 void sd_conn_tick(struct sd_conn *c, int fd);	 /* an I/O call on the TCP phase */
 void sd_conn_attach(struct sd_conn *c, struct sd_peer *p, uint32_t slot, uint32_t end);
@@ -256,6 +259,7 @@ extern struct sd_global sd_g;
 static inline int sd_multi(void) { return !__libc_single_threaded; } /* this process has threads */
 void sd_init(void);
 void sd_fork_init(void);
+void sd_stdio_fork_child(void);
 /* A child of vfork or of a raw clone shares or copied our memory without our knowing. */
 static inline int sd_foreign(void) { return sd_sys(SYS_getpid) != sd_g.pid; }
 

@@ -103,31 +103,26 @@ void sd_unhide(int fd)
 	}
 }
 
-/* A socket that has two numbers before it is connected: connect names only one of them, and through the
- * other its bytes would pass unseen. A record makes connect leave it on the kernel. */
-static void share_unconnected(int fd, int to)
+/* What connect may promote: a TCP socket that this process made and nobody else can name. Through another
+ * number, or in another process, bytes would pass unseen. */
+static struct sd_ent unconnected = {.kind = SD_UNCONNECTED};
+
+void sd_made(int fd, int tcp)
 {
-	struct sockaddr_in6 a;
-	socklen_t alen = sizeof a, len = sizeof(int);
-	int proto = 0, listens = 1;
-	if (!sd_g.on || (unsigned)fd >= SD_FD_MAX ||
-	    sd_sys(SYS_getsockopt, fd, SOL_SOCKET, SO_PROTOCOL, &proto, &len) < 0 || proto != IPPROTO_TCP ||
-	    sd_sys(SYS_getpeername, fd, &a, &alen) != -ENOTCONN ||
-	    sd_sys(SYS_getsockopt, fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &len) < 0 || listens)
-		return;
-	struct sd_conn *c = conn_alloc();
-	if (c == NULL)
-		return;
-	c->refs = 2;
-	c->state = SD_ST_KERNEL;
-	put(fd, &c->ent);
-	put(to, &c->ent);
-	sd_count(SD_COUNT_OPTION);
+	sd_evict(fd);
+	if (tcp && sd_g.on && (unsigned)fd < SD_FD_MAX)
+		put(fd, &unconnected);
+}
+
+void sd_share_unconnected(int fd)
+{
+	if (sd_ent_of(fd) == &unconnected)
+		sd_cas(&sd_table[fd], &unconnected, NULL);
 }
 
 void sd_track(int fd, int end)
 {
-	int proto = 0;
+	int proto = 0, shared = end == 0 && sd_ent_of(fd) != &unconnected;
 	socklen_t len = sizeof proto;
 	sd_evict(fd);
 	if (!sd_g.on || (unsigned)fd >= SD_FD_MAX ||
@@ -135,6 +130,10 @@ void sd_track(int fd, int end)
 		return;
 	if (fd <= 2) {
 		sd_count(SD_COUNT_STDIO);
+		return;
+	}
+	if (shared) {
+		sd_count(SD_COUNT_FORKED);
 		return;
 	}
 	struct sd_conn *c = conn_alloc();
@@ -154,6 +153,8 @@ struct sd_conn *sd_detach(int fd)
 	if (e == NULL || e->kind == SD_HIDDEN_FD)
 		return NULL;
 	sd_store(&sd_table[fd], NULL);
+	if (e->kind == SD_UNCONNECTED)
+		return NULL;
 	if (e->kind == SD_SET) {
 		sd_set_closed((struct sd_set *)e, fd);
 		return NULL;
@@ -190,16 +191,14 @@ void sd_alias(int from, int to)
 	if (to == from || (unsigned)to >= SD_FD_MAX)
 		return;
 	sd_evict(to);
-	if (e == NULL)
-		share_unconnected(from, to);
-	else if (e->kind == SD_SET)
+	sd_share_unconnected(from);
+	if (e && e->kind == SD_SET)
 		sd_set_alias((struct sd_set *)e, to);
 	if (e == NULL || e->kind != SD_CONN)
 		return;
 	struct sd_conn *c = (struct sd_conn *)e;
-	/* libc's stdio reads and writes 0, 1 and 2 without us. */
 	if (to <= 2)
-		sd_conn_keep(c, from, SD_STATUS_STDIO);
+		sd_conn_stdio(c, from, to);
 	sd_add(&c->refs, 1);
 	put(to, e);
 }

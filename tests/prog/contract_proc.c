@@ -175,6 +175,68 @@ static void child_makes_connections(struct link *l)
 	EQ(read(s, b, 1), 0);
 }
 
+// The socket is connected by one of two processes that have it.
+static void connected_after_fork(struct link *l)
+{
+	int port, ls = other_listener(l, &port), go[2];
+	struct addr a = loopback(l->v6, port);
+	int s = (int)must(socket(a.ss.ss_family, SOCK_STREAM, 0));
+	char b[8];
+	must(pipe(go));
+	pid_t pid = fork_link(l);
+	if (pid == 0) {
+		read_all(go[0], b, 1);
+		read_all(s, b, 8);
+		for (int i = 0; i < 50; i++)
+			write_all(s, b, 8);
+		_exit(0);
+	}
+	must(connect(s, (void *)&a.ss, a.len));
+	int t = accept_one(ls);
+	for (int i = 0; i < 50; i++) {
+		write_all(s, "12345678", 8);
+		read_all(t, b, 8);
+		write_all(t, "12345678", 8);
+		read_all(s, b, 8);
+	}
+	write_all(t, "abcdefgh", 8);
+	write_all(go[1], "x", 1);
+	for (int i = 0; i < 50; i++) {
+		read_all(t, b, 8);
+		EQ(memcmp(b, "abcdefgh", 8), 0);
+	}
+	child_ok(pid);
+	write_all(s, "12345678", 8);
+	read_all(t, b, 8);
+}
+
+// The socket has a second number that came from a socket of the Unix domain.
+static void passed_before_connect(struct link *l)
+{
+	int port, ls = other_listener(l, &port), u[2], d;
+	struct addr a = loopback(l->v6, port);
+	int s = (int)must(socket(a.ss.ss_family, SOCK_STREAM, 0));
+	union { struct cmsghdr h; char b[CMSG_SPACE(sizeof d)]; } m = {0};
+	char b[8] = "x";
+	struct iovec v = {b, 1};
+	struct msghdr mh = {.msg_iov = &v, .msg_iovlen = 1, .msg_control = &m, .msg_controllen = sizeof m};
+	m.h = (struct cmsghdr){CMSG_LEN(sizeof d), SOL_SOCKET, SCM_RIGHTS};
+	memcpy(CMSG_DATA(&m.h), &s, sizeof s);
+	must(socketpair(AF_UNIX, SOCK_STREAM, 0, u));
+	must(sendmsg(u[0], &mh, 0));
+	must(recvmsg(u[1], &mh, 0));
+	memcpy(&d, CMSG_DATA(&m.h), sizeof d);
+	EXPECT(d != s);
+	must(connect(s, (void *)&a.ss, a.len));
+	int t = accept_one(ls);
+	for (int i = 0; i < 100; i++) {
+		write_all(i % 2 ? s : d, "12345678", 8);
+		read_all(t, b, 8);
+		write_all(t, "12345678", 8);
+		read_all(i % 3 ? d : s, b, 8);
+	}
+}
+
 static void child_accepts(struct link *l)
 {
 	int port, ls = other_listener(l, &port);
@@ -200,6 +262,8 @@ static void child_accepts(struct link *l)
 }
 
 const struct check proc_checks[] = {
+	{"connected_after_fork", connected_after_fork, true},
+	{"passed_before_connect", passed_before_connect, true},
 	{"fork_child_uses", child_uses, false},
 	{"fork_child_uses_cold", child_uses, true},
 	{"fork_turns", turns, false},
