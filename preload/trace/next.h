@@ -48,6 +48,9 @@
 	X(FILE *, fdopen, (int, const char *))                                                         \
 	X(int, fclose, (FILE *))                                                                       \
 	X(int, dprintf, (int, const char *, ...))                                                      \
+	X(int, vdprintf, (int, const char *, va_list))                                                 \
+	X(int, __dprintf_chk, (int, int, const char *, ...))                                           \
+	X(int, __vdprintf_chk, (int, int, const char *, va_list))                                      \
 	X(int, poll, (struct pollfd *, nfds_t, int))                                                   \
 	X(int, __poll_chk, (struct pollfd *, nfds_t, int, size_t))                                     \
 	X(int, ppoll, (struct pollfd *, nfds_t, const struct timespec *, const sigset_t *))            \

@@ -212,23 +212,42 @@ SD_EXPORT int sendmmsg(int fd, struct mmsghdr *v, unsigned n, int flags)
 	return r;
 }
 
-SD_EXPORT int dprintf(int fd, const char *format, ...)
+int __vasprintf_chk(char **text, int flag, const char *format, va_list ap);
+
+SD_EXPORT int __vdprintf_chk(int fd, int flag, const char *format, va_list ap)
 {
-	va_list ap;
 	char *text;
-	va_start(ap, format);
-	int n = vasprintf(&text, format, ap);
-	va_end(ap);
+	int n = __vasprintf_chk(&text, flag, format, ap);
 	for (int done = 0; n > 0 && done < n;) {
 		ssize_t r = write(fd, text + done, n - done);
 		if (r < 0) {
-			n = -1;
-			break;
+			free(text);
+			return -1;
 		}
 		done += r;
 	}
-	if (n != -1)
+	if (n >= 0)
 		free(text);
+	return n;
+}
+
+SD_EXPORT int vdprintf(int fd, const char *format, va_list ap) { return __vdprintf_chk(fd, 0, format, ap); }
+
+SD_EXPORT int __dprintf_chk(int fd, int flag, const char *format, ...)
+{
+	va_list ap;
+	va_start(ap, format);
+	int n = __vdprintf_chk(fd, flag, format, ap);
+	va_end(ap);
+	return n;
+}
+
+SD_EXPORT int dprintf(int fd, const char *format, ...)
+{
+	va_list ap;
+	va_start(ap, format);
+	int n = __vdprintf_chk(fd, 0, format, ap);
+	va_end(ap);
 	return n;
 }
 
