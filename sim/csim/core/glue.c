@@ -294,7 +294,13 @@ ENTRY long sim_thread_exit(void)
 		destructor(specific);
 	return 0;
 }
-ENTRY long sim_track(long fd, long end) { return sd_track(fd, end), 0; }
+ENTRY long sim_track(long fd, long end)
+{
+	if (end == 0)
+		sd_made(fd, 1);
+	sd_track(fd, end);
+	return 0;
+}
 ENTRY long sim_send(long fd, void *b, size_t n, long flags) { return result(send(fd, b, n, flags)); }
 ENTRY long sim_recv(long fd, void *b, size_t n, long flags) { return result(recv(fd, b, n, flags)); }
 ENTRY long sim_close(long fd) { return result((int)close(fd)); }
