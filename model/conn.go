@@ -15,6 +15,7 @@ func (n step) bind() []Branch {
 	case end.tcp != closed || end.bound:
 		return n.fail(einval)
 	case n.taken(e, addr):
+		end.addr = AnyPort // what it had is lost
 		return n.fail(eaddrinuse)
 	}
 	end.addr, end.bound = addr, true

@@ -69,7 +69,7 @@ void agent_loop(void)
 	for (;;) {
 		uint32_t t = w->turn;
 		uint32_t call = w->proc[me].call;
-		if (t == w->done && t < w->nops && w->op[t].proc == me && call == IDLE) {
+		if (t < w->nops && t == w->done && w->op[t].proc == me && call == IDLE) {
 			w->proc[me].call = RUNNING;
 			memset(&out, 0, sizeof out);
 			execute((int)t, &out);
@@ -256,6 +256,7 @@ static void run_program(void)
 	for (int i = MAX_PROCS - 1; i >= 0; i--)
 		if (i > 0 || w->proc[0].call != IDLE)
 			reap(i);
+	w->done = UINT32_MAX; // before the next program's nops: who wakes late finds nothing to do
 	w->nops = last;
 }
 

@@ -57,7 +57,8 @@ struct world {
 	_Atomic uint32_t done; // operations finished, their results written
 	_Atomic uint32_t bell; // futex of the coordinator
 	_Atomic uint32_t asleep;
-	uint32_t nops, ip; // ip: this program's address, host order
+	_Atomic uint32_t nops;
+	uint32_t ip; // this program's address, host order
 	int32_t coordinator;
 	struct op op[MAX_OPS + 1];
 	struct outcome out[MAX_OPS + 1];
