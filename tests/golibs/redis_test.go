@@ -117,7 +117,7 @@ func TestRedis(t *testing.T) {
 		}
 	}
 
-	if err := client.BLPop(ctx, 100*time.Millisecond, "nothing").Err(); !errors.Is(err, redis.Nil) {
+	if err := client.BLPop(ctx, time.Second, "nothing").Err(); !errors.Is(err, redis.Nil) {
 		t.Errorf("BLPOP: %v", err)
 	}
 	expired, stop := context.WithTimeout(ctx, 50*time.Millisecond)
