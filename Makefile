@@ -3,13 +3,14 @@
 usage:
 	@echo 'make demo   kernel and libsd side by side: a C program and Redis; about two minutes'
 	@echo 'make test   everything that CI runs; about twenty minutes'
-	@echo 'make build  bin/sdirect and bin/libsd.so'
+	@echo 'make build  bin/sdirect, bin/libsd.so and bin/sdsim'
 	@echo 'make clean  remove bin'
 
 build:
 	mkdir -p bin
 	CGO_ENABLED=0 go build -trimpath -o bin/sdirect ./cmd/sdirect
 	bin/sdirect lib --dir bin
+	CGO_ENABLED=1 go build -trimpath -tags sim -o bin/sdsim ./cmd/sdsim
 
 # What sdirect trace replay runs: the simulator, with the C core of libsd.so in it.
 

@@ -17,13 +17,14 @@ const (
 // so: payload is published last, so the dead one's torn operation is invisible. The taker calls
 // Reload. No operation sleeps while it holds the lock.
 func (l *LockLine) Lock(pid uint32, alive func(pid uint32) bool) (broken bool) {
+	slept := uint32(0) // lockSleeper from the first sleep on: others may still sleep
 	for i := 0; ; i++ {
 		word := shm.Load32(&l.Word)
 		owner := word & lockOwnerMask
 		switch {
 		case owner == 0:
 			// The sleeper bit stays: who takes the lock wakes the next when leaving.
-			if shm.CAS32(&l.Word, word, pid|word&lockSleeper) {
+			if shm.CAS32(&l.Word, word, pid|word&lockSleeper|slept) {
 				return false
 			}
 		case i < lockSpins:
@@ -35,12 +36,7 @@ func (l *LockLine) Lock(pid uint32, alive func(pid uint32) bool) (broken bool) {
 			}
 		case word&lockSleeper != 0 || shm.CAS32(&l.Word, word, word|lockSleeper):
 			shm.FutexWait(&l.Word, word|lockSleeper, lockSleepMax)
-			// Others may sleep as well: whoever wins now must wake them.
-			for w := shm.Load32(&l.Word); w&lockOwnerMask == 0; w = shm.Load32(&l.Word) {
-				if shm.CAS32(&l.Word, w, pid|lockSleeper) {
-					return false
-				}
-			}
+			slept = lockSleeper
 		}
 	}
 }

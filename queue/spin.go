@@ -2,5 +2,8 @@
 
 package queue
 
-// lockSpins is how often a taken lock is looked at before sleeping; a hand-over takes 0.4 µs.
-const lockSpins = 50
+// How often a waiter looks before it sleeps.
+const (
+	lockSpins  = 50 // a hand-over of a lock takes 0.4 µs
+	tokenSpins = 200
+)

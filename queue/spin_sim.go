@@ -2,5 +2,8 @@
 
 package queue
 
-// lockSpins: a simulated spin ends when memory changes, so that one look is as good as fifty.
-const lockSpins = 1
+// A simulated spin goes on when memory has changed, so that one look is as good as fifty.
+const (
+	lockSpins  = 1
+	tokenSpins = 1
+)

@@ -1,6 +1,10 @@
 package queue
 
-import "github.com/socksdirect/libsd/internal/shm"
+import (
+	"math"
+
+	"github.com/socksdirect/libsd/internal/shm"
+)
 
 // Token is the TOKEN mode of one side of a direction: threads of one process share it, the holder
 // pays two plain stores for an operation, and a taker pays a membarrier.
@@ -25,7 +29,8 @@ type Thread struct {
 	number uint32
 	_      [56]byte
 	busy   uint32 // 1 while this thread is inside an operation; on a line of its own
-	_      [60]byte
+	want   uint32 // takers that may sleep on busy
+	_      [56]byte
 	all    *Threads
 }
 
@@ -65,11 +70,20 @@ func (t *Thread) Do(k *Token, op func(moved bool)) error {
 	shm.StoreRelease32(&t.busy, 1)
 	if shm.Load32(&k.word) == t.number {
 		op(false)
-		shm.StoreRelease32(&t.busy, 0)
+		t.leave()
 		return nil
 	}
-	shm.StoreRelease32(&t.busy, 0) // not busy while it waits for the lock: another taker may wait for us
+	t.leave() // not busy while it waits for the lock: another taker may wait for us
 	return t.take(k, op)
+}
+
+// leave ends an operation. Who wants the token has said so before its barrier: a thread that was
+// seen busy after the barrier looks here after it as well.
+func (t *Thread) leave() {
+	shm.StoreRelease32(&t.busy, 0)
+	if shm.Load32(&t.want) != 0 {
+		shm.FutexWake(&t.busy, math.MaxInt32)
+	}
 }
 
 // take gets the token from its holder. The barrier makes the holder's busy mark visible here, or
@@ -78,20 +92,34 @@ func (t *Thread) take(k *Token, op func(moved bool)) error {
 	k.taker.Lock()
 	old := shm.Swap32(&k.word, t.number)
 	if old != 0 && old != t.number {
-		if err := t.all.barrier(); err != nil {
+		holder := t.all.get(old)
+		shm.Add32(&holder.want, 1)
+		err := t.all.barrier()
+		if err == nil {
+			holder.awaitIdle()
+		}
+		shm.Add32(&holder.want, ^uint32(0))
+		if err != nil {
 			shm.Store32(&k.word, old)
 			k.taker.Unlock()
 			return err
-		}
-		holder := t.all.get(old)
-		for shm.Load32(&holder.busy) != 0 {
-			shm.Pause(8)
-			shm.Yield()
 		}
 	}
 	shm.StoreRelease32(&t.busy, 1)
 	k.taker.Unlock()
 	op(true)
-	shm.StoreRelease32(&t.busy, 0)
+	t.leave()
 	return nil
+}
+
+// awaitIdle waits until t is outside of operations, or was for a moment.
+func (t *Thread) awaitIdle() {
+	for i := 0; shm.Load32(&t.busy) != 0; i++ {
+		if i < tokenSpins {
+			shm.Pause(8)
+			shm.Yield()
+		} else {
+			shm.FutexWait(&t.busy, 1, lockSleepMax)
+		}
+	}
 }

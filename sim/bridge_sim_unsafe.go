@@ -83,4 +83,6 @@ func (b bridge) Pause() {}
 
 func (b bridge) Yield() { b.w.cur.Spin("yield") }
 
+func (b bridge) CPU() uint32 { return uint32(b.w.cur.ID) }
+
 func (b bridge) Block(ready func() bool) { b.w.cur.Block("mutex", ready, -1) }

@@ -8,6 +8,9 @@ import "math"
 type Faults struct {
 	Kills   int // processes, of those that are mortal
 	Signals int // early ends of sleeps
+	Ticks   int // under exploration: deadlines that come while something else could happen
+
+	Struck bool // a process was killed
 
 	planned []fault // by step
 }

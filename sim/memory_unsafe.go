@@ -88,6 +88,7 @@ func (w *World) setBytes(p unsafe.Pointer, data []byte) {
 		}
 	}
 	copy(to, data)
+	w.dirty = append(w.dirty, to)
 	if w.hashing {
 		for i := range to {
 			w.memory ^= w.cell(unsafe.Pointer(&to[i]), 1)
@@ -191,7 +192,7 @@ func (t *Thread) Store(p unsafe.Pointer, size uintptr, v uint64) {
 func (t *Thread) local(label string) {
 	if t.w.Explore && !t.Proc.mortal && !t.w.SC {
 		t.w.steps++
-		t.where = label
+		t.where, t.fresh = label, false
 		return
 	}
 	t.Step(label)

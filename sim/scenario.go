@@ -15,6 +15,9 @@ type Scenario struct {
 	Setup func(w *World)
 	// Small tells that the scenario is bounded so that it can be explored to completion.
 	Small bool
+	// Deviations bounds an exploration of what is not small enough for all interleavings: every run
+	// that differs in so many decisions from "who runs goes on", faults included. 0 = no bound.
+	Deviations int
 }
 
 var scenarios []*Scenario
@@ -49,28 +52,28 @@ type Explored struct {
 	Complete            bool
 	Failure             *Failure
 	Path                []Choice // that leads to Failure
+	Hash                uint64   // over its events
 }
 
 // Explore runs s in all ways under c, or until maxRuns (0 = no bound) or a failure.
-func (s *Scenario) Explore(c Config, preemptions, maxRuns int) (x Explored) {
+func (s *Scenario) Explore(c Config, maxRuns int) (x Explored) {
 	c.Explore = true
 	e := NewExplorer()
-	e.Preemptions = preemptions
+	e.Deviations = s.Deviations
 	for {
 		w, err := s.Run(c, e)
 		x.Steps += w.Steps()
-		more := e.Next()
-		x.Runs, x.States = e.Runs, e.States()
+		x.Runs, x.States = e.Runs(), e.States()
 		var f *Failure
 		if errors.As(err, &f) {
-			x.Failure, x.Path = f, w.trace
-			return x
-		}
-		if !more {
-			x.Complete = true
+			x.Failure, x.Path, x.Hash = f, w.trace, w.Hash()
 			return x
 		}
 		if maxRuns > 0 && x.Runs >= maxRuns {
+			return x
+		}
+		if !e.Next() {
+			x.Complete = true
 			return x
 		}
 	}

@@ -1,9 +1,6 @@
 package sim
 
-import (
-	"fmt"
-	"math"
-)
+import "fmt"
 
 // option is one thing that can happen next.
 type option struct {
@@ -76,6 +73,9 @@ func (w *World) schedule(cur *Thread) *Thread {
 			o.t.drainOne()
 			w.event(o.t, opDrain, nil, "", 0)
 		case tick:
+			if len(w.options) > 1 {
+				w.Faults.Ticks--
+			}
 			w.advance()
 		case kill:
 			w.Faults.Kills--
@@ -132,7 +132,7 @@ func (w *World) gather(cur *Thread) {
 			o = append(o, option{kind: drain, t: t})
 		}
 	}
-	if timed {
+	if timed && !w.Timeless && (!w.Explore || w.Faults.Ticks > 0 || len(o) == 0) {
 		o = append(o, option{kind: tick})
 	}
 	if w.Explore {
@@ -175,12 +175,12 @@ func (w *World) advance() {
 
 // state is a hash of everything that the future depends on.
 func (w *World) state() uint64 {
-	h := mix(w.memory, uint64(w.now))
+	h := w.memory
 	for _, t := range w.threads {
 		h = mix(h, t.hist)
 		h = mix(h, uint64(t.state)<<1|b2u(t.woken))
 		if t.state == blocked {
-			h = mix(h, uint64(t.deadline))
+			h = mix(h, uint64(t.deadline-w.now))
 		}
 		if t.state == idle {
 			h = mix(h, b2u(t.version != w.version))
@@ -203,10 +203,7 @@ func (w *World) state() uint64 {
 	for _, f := range w.kernel {
 		h = mix(h, f())
 	}
-	h = mix(h, uint64(w.Faults.Kills)<<8|uint64(w.Faults.Signals))
-	if e, ok := w.chooser.(*Explorer); ok && e.Preemptions < math.MaxInt && w.cur != nil {
-		h = mix(h, uint64(w.cur.ID))
-	}
+	h = mix(h, uint64(w.Faults.Kills)<<16|uint64(w.Faults.Signals)<<8|uint64(w.Faults.Ticks))
 	return h
 }
 

@@ -21,6 +21,7 @@ type Thread struct {
 	Daemon bool // a run may end while it is blocked
 
 	state    state
+	fresh    bool // has made no step
 	resume   func() (struct{}, bool)
 	stop     func()
 	yield    func(struct{}) bool
@@ -54,7 +55,7 @@ type killed struct{}
 // Go starts a thread of p. It runs when the chooser says so.
 func (p *Process) Go(name string, body func(t *Thread)) *Thread {
 	w := p.w
-	t := &Thread{w: w, Proc: p, Name: name, ID: len(w.threads)}
+	t := &Thread{w: w, Proc: p, Name: name, ID: len(w.threads), fresh: true}
 	t.hist = mix(uint64(t.ID), 1)
 	t.resume, t.stop = iter.Pull(func(yield func(struct{}) bool) {
 		t.yield = yield
@@ -97,10 +98,14 @@ func (t *Thread) Step(label string) {
 	}
 	w.steps++
 	t.where = label
-	if w.quantum--; w.quantum > 0 && w.steps < w.next {
-		return
+	if t.fresh {
+		t.fresh = false // that it runs now was just decided
+	} else if w.quantum--; w.quantum <= 0 || w.steps >= w.next {
+		w.pause(t)
 	}
-	w.pause(t)
+	if w.hashing {
+		t.hist = mix(t.hist, 1)
+	}
 }
 
 // Syscall is a Step into the kernel, whose locks drain the store buffer.
@@ -115,6 +120,10 @@ func (t *Thread) Syscall(label string) {
 func (t *Thread) Observe(label string, v uint64) {
 	t.w.event(t, opNote, nil, label, v)
 }
+
+// Checkpoint tells that what the body does from here on depends on x and on shared state only, not
+// on what it saw before. It lets an exploration see that two histories have met again.
+func (t *Thread) Checkpoint(x uint64) { t.hist = mix(uint64(t.ID)+0xc4ec, x) }
 
 // Block is a system call that sleeps until ready (nil: never by itself), Wake or timeout (negative:
 // none), and tells whether it was not timeout or a signal that ended it.
@@ -172,6 +181,7 @@ func (t *Thread) Spin(label string) {
 		t.w.pause(t)
 	}
 	t.version = t.w.version
+	t.fresh = true // that it goes on was just decided
 }
 
 // suspend hands over to World.Run.

@@ -26,6 +26,8 @@ type Config struct {
 type World struct {
 	Config
 	Faults Faults
+	// Timeless keeps deadlines from coming, so that a wake-up which is lost shows as a deadlock.
+	Timeless bool
 
 	chooser Chooser
 	procs   []*Process
@@ -50,7 +52,9 @@ type World struct {
 
 	log   log
 	trace []Choice
+	drawn []drawn
 	free  [][]byte
+	dirty [][]byte // where copies went: cleared after the run, so that runs do not see each other's bytes
 
 	atEnd []func()
 	after []func()
@@ -79,6 +83,9 @@ func New(c Config, chooser Chooser) *World {
 		c.Limit = 200_000
 	}
 	w := &World{Config: c, chooser: chooser, hashing: c.Explore, next: math.MaxInt, stay: 1}
+	if b, ok := chooser.(interface{ bind(*World) }); ok {
+		b.bind(w)
+	}
 	if !c.Explore {
 		// Some runs switch at each step, others rarely: each finds other bugs.
 		w.stay = 1 << w.Choose(8, "stay")
@@ -144,7 +151,25 @@ func (w *World) Choose(n int, label string) int {
 	}
 	c := w.chooser.Choose(n, label)
 	w.trace = append(w.trace, Choice{uint32(c), uint32(n)})
+	if w.steps == 0 && w.cur == nil && label != "step" {
+		w.drawn = append(w.drawn, drawn{label, c, n})
+	}
 	return c
+}
+
+// drawn is a parameter.
+type drawn struct {
+	label string
+	c, n  int
+}
+
+// Parameters is what was drawn before the first step.
+func (w *World) Parameters() []string {
+	lines := make([]string, len(w.drawn))
+	for i, d := range w.drawn {
+		lines[i] = fmt.Sprintf("%s = %d of %d", d.label, d.c, d.n)
+	}
+	return lines
 }
 
 // Range chooses from lo to hi.
@@ -220,6 +245,9 @@ func (w *World) teardown() {
 		}
 	}
 	w.bury()
+	for _, b := range w.dirty {
+		clear(b)
+	}
 	for _, f := range w.after {
 		f()
 	}
@@ -252,10 +280,10 @@ func (w *World) Kill(p *Process) {
 	if p.Killed {
 		return
 	}
-	p.Killed, w.graves = true, true
+	p.Killed, w.graves, w.Faults.Struck = true, true, true
 	w.event(w.cur, opKill, nil, p.Name, 0)
 	for _, t := range p.threads {
-		t.drainAll() // the interrupt waits for it
+		t.drainAll() // the kernel was entered
 		if t.state != done {
 			t.state = dead
 		}

@@ -8,7 +8,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 export PATH=$PATH:/usr/sbin:/sbin
 
-stages=(tools tidy vet staticcheck build unit race golibs differ e2e apps)
+stages=(tools tidy vet staticcheck build unit race sim golibs differ e2e apps)
 
 tools() { # compilers and the programs that the tests run
 	tests/install-deps.sh
@@ -38,6 +38,14 @@ unit() { CGO_ENABLED=0 gotest $(go list ./... | grep -v -e /tests -e /internal/t
 
 race() { # on heap rings: the race detector cannot see another process
 	CGO_ENABLED=1 gotest -race ./internal/shm ./internal/sockdiag ./queue ./monitor/... ./socket
+}
+
+sim() { # the simulator: vet, its tests, recordings of planted bugs, small explorations
+	go vet -tags sim ./...
+	go tool staticcheck -tags sim ./sim/... ./cmd/sdsim ./queue ./internal/shm
+	CGO_ENABLED=1 gotest -tags sim ./sim/... ./cmd/sdsim
+	bin/sdsim run --seeds 1-400 --time 40s --quiet
+	bin/sdsim explore token-2x1 lock-2x2 lock-2x1-kill
 }
 
 golibs() { # libraries of others over package socket: a module of its own

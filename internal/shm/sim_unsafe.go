@@ -36,6 +36,7 @@ type Machine interface {
 	FutexWake(p *uint32, n int)
 	Pause()
 	Yield()
+	CPU() uint32
 	Block(ready func() bool) // until ready
 }
 
@@ -180,8 +181,13 @@ func Pause(uint32) {
 	}
 }
 
-// CPU knows nothing: a simulated thread has a processor of its own.
-func CPU() uint32 { return 0 }
+// CPU is another for each simulated thread.
+func CPU() uint32 {
+	if Sim != nil {
+		return Sim.CPU()
+	}
+	return 0
+}
 
 // YieldCPU is Yield: every thread has a processor.
 func YieldCPU() { Yield() }

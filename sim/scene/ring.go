@@ -6,8 +6,7 @@ import (
 	"github.com/socksdirect/libsd/sim"
 )
 
-// line is one direction in shared memory. Its memory is used again by the next run: what a run can
-// see of it is zeroed, ring memory keeps bytes of other runs, as it does in production.
+// line is one direction in shared memory. Its memory is used again by the next run.
 type line struct {
 	dir   *queue.Direction
 	rings queue.Rings

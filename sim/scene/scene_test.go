@@ -4,26 +4,55 @@ package scene
 
 import (
 	"testing"
-	"time"
 
 	"github.com/socksdirect/libsd/sim"
+	"pgregory.net/rapid"
 )
 
+// TestSmoke runs each scenario on a few hundred seeds, each 16th twice.
 func TestSmoke(t *testing.T) {
 	for _, s := range sim.Scenarios() {
 		t.Run(s.Name, func(t *testing.T) {
-			start, steps := time.Now(), 0
-			for seed := range uint64(2000) {
-				w, err := s.Run(sim.Config{}, sim.NewRandom(seed))
-				steps += w.Steps()
-				if err != nil {
-					for _, l := range w.History() {
-						t.Log(l)
-					}
-					t.Fatal(seed, err)
-				}
+			c := sim.Campaign{Scenarios: []*sim.Scenario{s}, From: 1, To: 300, Twice: 16}
+			tally, found := c.Run()
+			if found != nil {
+				t.Fatalf("seed %d: %v", found.Recording.Seed, found.Failure)
 			}
-			t.Logf("%d steps, %.2f M/s", steps, float64(steps)/1e6/time.Since(start).Seconds())
+			t.Logf("%d runs, %.2f M steps/s, covered %v", tally.Runs, float64(tally.Steps)/1e6/tally.Elapsed.Seconds(), tally.Covered)
 		})
+	}
+}
+
+// TestRapidSchedules lets rapid draw the decisions, so that it would minimise a schedule that fails.
+func TestRapidSchedules(t *testing.T) {
+	for _, name := range []string{"token-2x3", "segment-2"} {
+		s, err := sim.Lookup(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		rapid.Check(t, func(t *rapid.T) {
+			if _, err := s.Run(sim.Config{}, drawn{t}); err != nil {
+				t.Fatal(err)
+			}
+		})
+	}
+}
+
+type drawn struct{ t *rapid.T }
+
+func (d drawn) Choose(n int, label string) int { return rapid.IntRange(0, n-1).Draw(d.t, label) }
+
+// TestExploreSmall explores to completion what takes seconds.
+func TestExploreSmall(t *testing.T) {
+	for _, name := range []string{"lock-2x2", "lock-2x1-kill"} {
+		s, err := sim.Lookup(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		x := s.Explore(sim.Config{}, 0)
+		if x.Failure != nil || !x.Complete {
+			t.Errorf("%s: %v, complete %v", name, x.Failure, x.Complete)
+		}
+		t.Logf("%s: %d runs, %d steps, %d states", name, x.Runs, x.Steps, x.States)
 	}
 }
