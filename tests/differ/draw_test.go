@@ -221,7 +221,12 @@ func (d *drawer) drawClose(p int32) {
 	d.do(p, model.Close, d.fd(p, append([]string{"epoll", "unix", "listening", "connecting", "new"}, conns...)...))
 }
 
-func (d *drawer) drawShutdown(p int32) { d.do(p, model.Shutdown, d.tcp(p), d.pick("how", 1, 0, 2, 1)) }
+// drawShutdown leaves a fresh socket alone: what its bits do to a later connection to itself is not modelled.
+func (d *drawer) drawShutdown(p int32) {
+	if fd := d.tcp(p); d.state.Place(p, fd) != "new" {
+		d.do(p, model.Shutdown, fd, d.pick("how", 1, 0, 2, 1))
+	}
+}
 
 var pollEvents = []int32{syscall.EPOLLIN, syscall.EPOLLOUT, syscall.EPOLLIN | syscall.EPOLLOUT, syscall.EPOLLRDHUP, 0,
 	syscall.EPOLLIN | syscall.EPOLLRDHUP, syscall.EPOLLIN | syscall.EPOLLOUT | syscall.EPOLLRDNORM | syscall.EPOLLWRNORM}
