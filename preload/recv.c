@@ -155,7 +155,7 @@ static ssize_t ring_try(struct sd_conn *c, int fd, const struct iovec *iov, int 
 	}
 	for (int again = 0; again < 4; again++) {
 		look(c, want - done);
-		ssize_t r = sd_rx_get(&c->rx, iov, n, skip + done, want - done, peek);
+		ssize_t r = sd_rx_get(&c->rx, flags & MSG_TRUNC ? NULL : iov, n, skip + done, want - done, peek);
 		if (done && r <= 0)
 			return and_after(c, fd, iov, n, skip, done, want, flags);
 		if (want == 0 && sd_rx_unread(&c->rx) != 0)

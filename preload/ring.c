@@ -221,7 +221,8 @@ ssize_t sd_rx_get(struct sd_rx *rx, const struct iovec *iov, int iovcnt, size_t 
 		/* Give space back while copying, so that a large sender does not wait for all of it. */
 		if (k > cap / 4)
 			k = cap / 4;
-		copy_iov(rx->mem + sd_class_off[class], cap, head - sd_base_of(d, rgen), iov, skip + done, k, 0);
+		if (iov)
+			copy_iov(rx->mem + sd_class_off[class], cap, head - sd_base_of(d, rgen), iov, skip + done, k, 0);
 		done += k;
 		head += k;
 		if (!peek)

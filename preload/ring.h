@@ -74,7 +74,7 @@ uint64_t sd_tx_unread(struct sd_tx *tx);
 void sd_rx_look(struct sd_rx *rx);
 /* sd_rx_avail: bytes below the snapshot that are not consumed, or SD_RING_BAD. */
 ssize_t sd_rx_avail(struct sd_rx *rx);
-/* sd_rx_get copies out up to n of them, over any number of segments; consumes them unless peek.
+/* sd_rx_get copies out, or with iov NULL drops, up to n of them, over any number of segments; consumes them unless peek.
  * 0: none; SD_RING_TCP: the stream continues on the anchor here; SD_RING_BAD. */
 ssize_t sd_rx_get(struct sd_rx *rx, const struct iovec *iov, int iovcnt, size_t skip, size_t n, int peek);
 /* sd_rx_unread: all bytes published beyond Head, over all segments. */

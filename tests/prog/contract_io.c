@@ -194,6 +194,22 @@ static void from_file(struct link *l)
 	EQ(ask(l, OP_RECV, 100), 100);
 }
 
+// tcp(7): MSG_TRUNC drops what it returns, into no buffer at all.
+static void truncated(struct link *l)
+{
+	uint8_t b[100] = {0};
+	EQ(ask(l, OP_SEND, 200), 200);
+	until_arrived(l->s, 200);
+	EQ(recv(l->s, NULL, 50, MSG_TRUNC | MSG_PEEK), 50);
+	EQ(recv(l->s, NULL, 50, MSG_TRUNC), 50);
+	l->rx += 50;
+	EQ(recv(l->s, b, 50, MSG_TRUNC | MSG_WAITALL), 50);
+	l->rx += 50;
+	for (int i = 0; i < 50; i++)
+		EQ(b[i], 0);
+	get(l, 100);
+}
+
 static void seek_is_refused(struct link *l)
 {
 	char c;
@@ -220,6 +236,8 @@ const struct check io_checks[] = {
 	{"many_messages", many_messages, false},
 	{"from_file", from_file, false},
 	{"from_file_cold", from_file, true},
+	{"truncated", truncated, false},
+	{"truncated_cold", truncated, true},
 	{"seek_is_refused", seek_is_refused, false},
 	{0},
 };
