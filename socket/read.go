@@ -90,7 +90,7 @@ func (l *link) try(p []byte, peek bool) (int, error) {
 	if n > 0 {
 		return n, nil
 	}
-	if err == nil && l.stirred.Swap(false) && l.foreign() {
+	if err == nil && l.stirred.Load() && l.stirred.Swap(false) && l.foreign() {
 		return 0, l.bad(queue.CountForeignWrite)
 	}
 	if err == nil && (ended || shut) {
