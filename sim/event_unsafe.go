@@ -54,6 +54,11 @@ type log struct {
 
 // event records what a thread did (t == nil: the world) and what it saw.
 func (w *World) event(t *Thread, op op, p unsafe.Pointer, label string, v uint64) {
+	if v>>40 == 0x7f { // where libraries are loaded: an address, which differs from run to run
+		if r := w.find(uintptr(v)); r != nil {
+			v = r.id + v - uint64(r.base)
+		}
+	}
 	h := uint64(op)<<56 ^ v
 	if p != nil {
 		word := w.wordOf(t, p)

@@ -97,7 +97,8 @@ func (e *end) deliver(n int) {
 			p.finCame = true
 		}
 	}
-	e.w.Changed()
+	e.w.happened(e)
+	e.w.happened(p)
 }
 
 // pending tells whether something is on its way.
@@ -252,7 +253,7 @@ func (t *Thread) recvmsg(e *end, v [][]byte, flags int) int64 {
 			}
 			if flags&unix.MSG_PEEK == 0 {
 				e.queue = slices.Clone(e.queue[done:])
-				e.w.Changed()
+				e.w.happened(e.peer) // there is room
 			}
 			return int64(done)
 		}

@@ -123,3 +123,30 @@ func TestEditsApply(t *testing.T) {
 		}
 	}
 }
+
+// TestStoreBuffers: what only store buffers make wrong is not found without them, which is why they are
+// simulated. TestCanaries finds both with them.
+func TestStoreBuffers(t *testing.T) {
+	for _, c := range sim.Canaries() {
+		if c.Name != "c-parked-store" && c.Name != "c-careless" {
+			continue
+		}
+		if err := c.Plant(); err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range c.Scenarios {
+			s, err := sim.Lookup(name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for seed := *from; seed < *from+*seeds; seed++ {
+				if _, err := s.Run(sim.Config{SC: true}, sim.NewRandom(uint64(seed))); err != nil {
+					t.Fatalf("%s: %s, seed %d, under sequential consistency: %v", c.Name, name, seed, err)
+				}
+			}
+		}
+	}
+	if err := Use(); err != nil {
+		t.Fatal(err)
+	}
+}

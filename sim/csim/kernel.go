@@ -64,8 +64,14 @@ func (t *Thread) syscall(n int, a [6]int64) int64 {
 		return errno(unix.ESRCH)
 	case unix.SYS_GETTID:
 		return int64(t.ID + 1000)
+	case unix.SYS_EPOLL_PWAIT, unix.SYS_EPOLL_PWAIT2: // these sleep
+		if s, ok := p.fds[int(a[0])].(*epollSet); ok {
+			return t.onEpoll(s, n, a)
+		}
 	}
-	t.Syscall(names[n])
+	if !t.quiet {
+		t.Syscall(names[n])
+	}
 	if n != sysOffer && n != sysIntro {
 		w.Changed()
 	}
@@ -83,7 +89,13 @@ func (t *Thread) syscall(n int, a [6]int64) int64 {
 		if a[0] == unix.AF_NETLINK {
 			return int64(p.put(3, &netlink{}))
 		}
-		return int64(p.put(3, &dgram{w: w, refs: 1}))
+		d := &dgram{w: w, refs: 1}
+		w.dgrams = append(w.dgrams, d)
+		return int64(p.put(3, d))
+	case unix.SYS_EPOLL_CREATE1:
+		s := &epollSet{w: w}
+		w.sets = append(w.sets, s)
+		return int64(p.put(3, s))
 	case sysOffer:
 		return w.offer(p, uint64(a[0]), int(a[1]))
 	case sysIntro:
@@ -109,6 +121,8 @@ func (t *Thread) syscall(n int, a [6]int64) int64 {
 		return w.diag(f, n, a)
 	case *end:
 		return t.onTCP(f, n, a)
+	case *epollSet:
+		return t.onEpoll(f, n, a)
 	}
 	panic("no such file")
 }
@@ -119,7 +133,8 @@ var names = map[int]string{
 	unix.SYS_SENDTO: "sendto", unix.SYS_RECVFROM: "recvfrom", unix.SYS_SENDMSG: "sendmsg",
 	unix.SYS_RECVMSG: "recvmsg", unix.SYS_GETSOCKOPT: "getsockopt", unix.SYS_SETSOCKOPT: "setsockopt",
 	unix.SYS_IOCTL: "ioctl", unix.SYS_SHUTDOWN: "shutdown", unix.SYS_GETSOCKNAME: "getsockname",
-	unix.SYS_GETPEERNAME: "getpeername", sysOffer: "offer", sysIntro: "introduction", sysGone: "gone",
+	unix.SYS_GETPEERNAME: "getpeername", unix.SYS_EPOLL_CREATE1: "epoll_create", unix.SYS_EPOLL_CTL: "epoll_ctl",
+	sysOffer: "offer", sysIntro: "introduction", sysGone: "gone",
 }
 
 // put gives f the lowest free descriptor from low on.
@@ -144,6 +159,7 @@ func (p *Process) closeFD(fd int) {
 			return
 		}
 	}
+	p.w.forget(f)
 	f.close(p)
 	p.w.Changed()
 }
@@ -185,6 +201,7 @@ func (t *Thread) onBell(d *dgram, n int, a [6]int64) int64 {
 					return errno(unix.EAGAIN)
 				}
 				to.n++
+				w.happened(to)
 				w.Cover("bell rung")
 				return 0
 			}

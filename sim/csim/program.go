@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/socksdirect/libsd/queue"
 )
 
 // Calls that a simulated program makes; a negative result is -errno.
@@ -38,6 +40,29 @@ func (t *Thread) poll(fd int, events int16, ms int) int16 {
 	return f.revents
 }
 
+func (t *Thread) epollCreate() int { return int(t.Call("sim_epoll_create")) }
+
+func (t *Thread) epollCtl(ep, op, fd int, events uint32) {
+	event(t.mem).put(events, uint64(fd))
+	if r := t.Call("sim_epoll_ctl", int64(ep), int64(op), int64(fd), int64(t.mem)); r != 0 {
+		t.p.w.Failf("result", "%s: epoll_ctl returns %d", t, r)
+	}
+}
+
+// epollWait waits for one event without a limit.
+func (t *Thread) epollWait(ep int) uint32 {
+	for {
+		switch r := t.Call("sim_epoll_wait", int64(ep), int64(t.mem), 1, -1); r {
+		case 1:
+			events, _ := event(t.mem).get()
+			return events
+		case -int64(unix.EINTR):
+		default:
+			t.p.w.Failf("result", "%s: epoll_wait returns %d", t, r)
+		}
+	}
+}
+
 // start is what happens before main: libsd.so initialises itself, and the connection is made.
 func (t *Thread) start(threads int) {
 	t.Call("sim_start", int64(t.p.bells), int64(t.p.w.cores))
@@ -52,6 +77,22 @@ func (p *Process) main(fd, role, threads int, body func(t *Thread)) {
 		t.start(threads)
 		t.Call("sim_track", int64(fd), int64(role))
 		p.multi(threads)
+		body(t)
+	})
+}
+
+// attached starts a process whose connection is introduced already, to its peer q.
+func (p *Process) attached(fd, role int, q *Process, body func(t *Thread)) {
+	p.Go("main", func(t *Thread) {
+		p.multi(1)
+		t.quiet = true
+		t.start(1)
+		e := p.fds[fd].(*end)
+		s := arenaAt + queue.CtlOff
+		*at[uint64](s + addr(8*role)) = e.cookie
+		*at[intro](t.mem) = intro{e.cookie, 0, uint32(role), arenaAt, q.bells, q.PID, 0}
+		t.Call("sim_attach", int64(fd), int64(t.mem))
+		t.quiet = false
 		body(t)
 	})
 }

@@ -60,6 +60,8 @@ type World struct {
 	cookies uint64
 	slots   int
 	ends    []*end
+	sets    []*epollSet
+	dgrams  []*dgram
 	network *sim.Thread // carries what is sent on TCP; nil: it arrives at once
 }
 
@@ -77,6 +79,7 @@ func newWorld(w *sim.World) *World {
 	}
 	x := &World{World: w, core: current, offers: map[uint64]*offer{}, cores: 1 + w.Choose(2, "cores")}
 	w.AtEnd(x.cover)
+	w.KernelState(x.state)
 	w.ShareBytes("arena", addr(sharedAt).bytes(queue.CtlOff))
 	share[queue.Slot](w, "slot", arenaAt+queue.CtlOff)
 	w.ShareBytes("rings", (arenaAt + 8192).bytes(arenaSize-8192))
@@ -84,6 +87,27 @@ func newWorld(w *sim.World) *World {
 }
 
 func (w *World) now() int64 { return clockStart + int64(w.Now()) }
+
+// state is a hash of what lies in the kernel, connections excepted.
+func (w *World) state() uint64 {
+	h := uint64(1)
+	mix := func(v uint64) { h = (h ^ v) * 0x9e3779b97f4a7c15 }
+	for _, d := range w.dgrams {
+		mix(uint64(d.n)<<8 | uint64(d.refs))
+	}
+	for _, p := range w.procs {
+		mix(uint64(len(p.mail)))
+	}
+	for _, s := range w.sets {
+		for _, i := range s.items {
+			mix(uint64(i.events))
+			if i.queued {
+				mix(3)
+			}
+		}
+	}
+	return h
+}
 
 // cover counts what libsd.so counts.
 func (w *World) cover() {
@@ -177,11 +201,15 @@ func (t *Thread) fork(name string, body func(t *Thread)) *Process {
 	return child
 }
 
-// maybeNetwork draws whether what is sent on TCP takes its time: then a thread of its own carries it.
+// maybeNetwork draws whether what is sent on TCP takes its time.
 func (w *World) maybeNetwork() {
-	if w.Choose(2, "network") == 0 {
-		return
+	if w.Choose(2, "network") == 1 {
+		w.slowNetwork(true)
 	}
+}
+
+// slowNetwork has a thread of its own carry what is sent on TCP, in pieces or all at once.
+func (w *World) slowNetwork(pieces bool) {
 	w.network = w.World.Process("network").Go("loopback", func(t *sim.Thread) {
 		for {
 			var busy []*end
@@ -194,10 +222,15 @@ func (w *World) maybeNetwork() {
 				}
 				return len(busy) > 0
 			}, -1)
-			if len(busy) > 0 {
-				e := busy[w.Choose(len(busy), "whose bytes")]
-				e.deliver(len(e.flight) - w.Choose(len(e.flight)+1, "later"))
+			if len(busy) == 0 {
+				continue
 			}
+			e := busy[w.Choose(len(busy), "whose bytes")]
+			n := len(e.flight)
+			if pieces {
+				n -= w.Choose(n+1, "later")
+			}
+			e.deliver(n)
 		}
 	})
 	w.network.Daemon = true

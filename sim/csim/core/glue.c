@@ -301,6 +301,16 @@ ENTRY long sim_track(long fd, long end)
 	sd_track(fd, end);
 	return 0;
 }
+/* sim_attach: a connection that is known and introduced already. */
+ENTRY long sim_attach(long fd, const struct intro *m)
+{
+	sim_track(fd, m->end);
+	struct sd_conn *c = sd_conn_of(fd);
+	c->cookie = m->cookie;
+	c->state = SD_ST_OFFERED;
+	sd_conn_attach(c, meet(m), m->slot, m->end);
+	return 0;
+}
 ENTRY long sim_send(long fd, void *b, size_t n, long flags) { return result(send(fd, b, n, flags)); }
 ENTRY long sim_recv(long fd, void *b, size_t n, long flags) { return result(recv(fd, b, n, flags)); }
 ENTRY long sim_close(long fd) { return result((int)close(fd)); }

@@ -1,0 +1,122 @@
+//go:build sim && cgo
+
+package csim
+
+// tally checks messages of one byte, sender in the upper two bits and a count below, which several
+// threads send and several receive.
+type tally struct {
+	w        *World
+	sent     [4]int
+	seen     map[byte]bool
+	received int
+}
+
+func (y *tally) send(t *Thread, fd, sender, n int) int64 {
+	for y.sent[sender] < n {
+		r := t.send(fd, []byte{byte(sender<<6 | y.sent[sender])}, 0)
+		if r < 0 {
+			return r
+		}
+		y.sent[sender]++
+	}
+	return 0
+}
+
+// recv reads to EOF; each reader sees each sender's messages in order.
+func (y *tally) recv(t *Thread, fd, most int) int64 {
+	last := [4]int{-1, -1, -1, -1}
+	for {
+		b, err := t.recv(fd, most, 0)
+		if err != 0 || len(b) == 0 {
+			return err
+		}
+		for _, c := range b {
+			sender, k := c>>6, int(c&63)
+			if k <= last[sender] || y.seen[c] {
+				y.w.Failf("stream", "%s: message %d of sender %d after message %d", t, k, sender, last[sender])
+			}
+			last[sender] = k
+			y.seen[c] = true
+			y.received++
+		}
+	}
+}
+
+func (y *tally) atEnd(want int) {
+	y.w.AtEnd(func() {
+		if y.received != want {
+			y.w.Failf("stream", "%d of %d messages arrived", y.received, want)
+		}
+	})
+}
+
+func shared(w *World) {
+	a, b := w.process("a"), w.process("b")
+	fa, fb := w.connect(a, b)
+	w.maybeNetwork()
+	n, most := w.Range(1, 40, "messages"), w.Range(1, 9, "most")
+	y := &tally{w: w, seen: map[byte]bool{}}
+	a.main(fa, 0, 2, func(t *Thread) {
+		left := 2
+		half := func(t *Thread, sender int) {
+			if r := y.send(t, fa, sender, n); r != 0 {
+				w.Failf("result", "send: %d", r)
+			}
+			if left--; left == 0 {
+				t.close(fa)
+			}
+		}
+		a.Go("second", func(t *Thread) { half(t, 1) })
+		half(t, 0)
+	})
+	b.main(fb, 1, 2, func(t *Thread) {
+		left := 2
+		half := func(t *Thread) {
+			if r := y.recv(t, fb, most); r != 0 {
+				w.Failf("result", "recv: %d", r)
+			}
+			if left--; left == 0 {
+				t.close(fb)
+			}
+		}
+		b.Go("second", half)
+		half(t)
+	})
+	y.atEnd(2 * n)
+}
+
+// forked: the parent forks after a few messages; both send the rest. If one is killed the other goes on.
+func forked(w *World) {
+	a, b := w.process("a"), w.process("b")
+	fa, fb := w.connect(a, b)
+	n, first, most := w.Range(25, 60, "messages"), w.Choose(25, "before fork"), w.Range(1, 9, "most")
+	y := &tally{w: w, seen: map[byte]bool{}}
+	half := func(t *Thread, sender int) {
+		if r := y.send(t, fa, sender, n); r != 0 {
+			w.Failf("result", "send: %d", r)
+		}
+		t.close(fa)
+	}
+	a.Mortal()
+	a.main(fa, 0, 1, func(t *Thread) {
+		y.send(t, fa, 0, first)
+		child := t.fork("child", func(t *Thread) { half(t, 1) })
+		child.Mortal()
+		half(t, 0)
+	})
+	b.main(fb, 1, 1, func(t *Thread) {
+		if r := y.recv(t, fb, most); r != 0 {
+			w.Failf("result", "recv: %d", r)
+		}
+		t.close(fb)
+	})
+	w.Faults.Kills = w.Choose(2, "kills")
+	w.Plan(4000)
+	w.AtEnd(func() {
+		// A message that was on its way when its sender was killed may or may not have arrived.
+		sum := y.sent[0] + y.sent[1]
+		if y.received < sum || y.received > sum+2 || (w.Faults.Kills == 0 && y.received != sum) {
+			w.Failf("stream", "%d of %d messages arrived", y.received, sum)
+		}
+	})
+}

@@ -1,0 +1,234 @@
+//go:build sim && cgo
+
+package csim
+
+import (
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// epoll: neither end blocks in a call that moves bytes.
+func epoll(w *World) {
+	a, b := w.process("a"), w.process("b")
+	fa, fb := w.connect(a, b)
+	w.maybeNetwork()
+	w.ends[0].nonblock, w.ends[1].nonblock = true, true
+	n, most, slow := w.Range(1, 300, "bytes"), 1<<w.Choose(8, "most"), w.Choose(3, "slow")
+	if w.Choose(4, "more") == 0 {
+		n *= 6 // than all rings hold
+	}
+	s := &stream{w: w, id: 0}
+	out := []uint32{0, unix.EPOLLET}[w.Choose(2, "out")]
+	a.main(fa, 0, 1, func(t *Thread) {
+		ep := t.epollCreate()
+		t.epollCtl(ep, unix.EPOLL_CTL_ADD, fa, unix.EPOLLOUT|out)
+		for s.sent < n {
+			k := min(1+w.Choose(most, "size"), n-s.sent)
+			b := make([]byte, k)
+			for i := range b {
+				b[i] = byteAt(s.id, s.sent+i)
+			}
+			switch r := t.send(fa, b, 0); {
+			case r == -int64(unix.EAGAIN):
+				t.epollWait(ep)
+				w.Cover("waited for room")
+			case r <= 0:
+				w.Failf("result", "send: %d", r)
+			default:
+				s.sent += int(r)
+			}
+			if slow == 1 && w.Choose(4, "nap") == 0 {
+				t.nap(time.Duration(w.Choose(3000, "us")) * time.Microsecond)
+			}
+		}
+		t.close(fa)
+	})
+	in := []uint32{0, unix.EPOLLET, unix.EPOLLONESHOT, unix.EPOLLET}[w.Choose(4, "in")]
+	untilShort := w.Choose(2, "until short") == 1 // epoll(7): a short read is as good as EAGAIN
+	b.main(fb, 1, 1, func(t *Thread) {
+		ep := t.epollCreate()
+		t.epollCtl(ep, unix.EPOLL_CTL_ADD, fb, unix.EPOLLIN|unix.EPOLLRDHUP|in)
+		for !s.ended {
+			if slow == 2 {
+				t.nap(time.Duration(w.Choose(3000, "us")) * time.Microsecond)
+			}
+			e := t.epollWait(ep)
+			for more := true; more && !s.ended; {
+				p, err := t.recv(fb, most, 0)
+				if err < 0 && err != -int64(unix.EAGAIN) {
+					w.Failf("result", "recv: %d", err)
+				}
+				s.check(t, p, true)
+				s.ended = err == 0 && len(p) == 0
+				more = in == unix.EPOLLET && err == 0 && (!untilShort || len(p) == most || e&unix.EPOLLRDHUP != 0)
+			}
+			if in == unix.EPOLLONESHOT {
+				t.epollCtl(ep, unix.EPOLL_CTL_MOD, fb, unix.EPOLLIN|unix.EPOLLRDHUP|in)
+			}
+		}
+		t.close(fb)
+	})
+	w.AtEnd(func() {
+		if s.received != n {
+			w.Failf("stream", "EOF after %d of %d bytes", s.received, n)
+		}
+	})
+}
+
+// pool: each message is a job, and half of the jobs last until another message is taken: so the other
+// thread must be woken for it. Both threads are told of the end.
+func pool(w *World) {
+	a, b := w.process("a"), w.process("b")
+	fa, fb := w.connect(a, b)
+	w.maybeNetwork()
+	w.ends[1].nonblock = true
+	n := w.Range(1, 60, "messages")
+	y := &tally{w: w, seen: map[byte]bool{}}
+	a.main(fa, 0, 1, func(t *Thread) {
+		for i := range n {
+			if r := y.send(t, fa, 0, i+1); r != 0 {
+				w.Failf("result", "send: %d", r)
+			}
+			if w.Choose(4, "nap") == 0 {
+				t.nap(time.Duration(w.Choose(3000, "us")) * time.Microsecond)
+			}
+		}
+		t.close(fa)
+	})
+	b.main(fb, 1, 2, func(t *Thread) {
+		ep, left := t.epollCreate(), 2
+		t.epollCtl(ep, unix.EPOLL_CTL_ADD, fb, unix.EPOLLIN)
+		half := func(t *Thread) {
+			for {
+				t.epollWait(ep)
+				m, err := t.recv(fb, 1, 0)
+				if err < 0 && err != -int64(unix.EAGAIN) {
+					w.Failf("result", "recv: %d", err)
+				}
+				if len(m) == 0 && err == 0 {
+					break
+				}
+				for _, c := range m {
+					if y.seen[c] {
+						w.Failf("stream", "%s: message %d again", t, c)
+					}
+					y.seen[c] = true
+					y.received++
+				}
+				if mine := y.received; len(m) > 0 && mine%2 == 1 {
+					t.Block("job", func() bool { return y.received > mine || mine == n }, -1)
+				}
+			}
+			if left--; left == 0 {
+				t.close(fb)
+			}
+		}
+		b.Go("second", half)
+		half(t)
+	})
+	y.atEnd(n)
+}
+
+// park: the hand-shake of publishing, parking and waking.
+func park(w *World) {
+	w.cores = 1
+	a, b := w.process("a"), w.process("b")
+	fa, fb := w.connect(a, b)
+	s := &stream{w: w, id: 0}
+	a.attached(fa, 0, b, func(t *Thread) {
+		for s.sent < 2 {
+			if r := t.send(fa, []byte{byteAt(0, s.sent)}, 0); r != 1 {
+				w.Failf("result", "send: %d", r)
+			}
+			s.sent++
+		}
+	})
+	b.attached(fb, 1, a, func(t *Thread) {
+		for s.received < 2 {
+			p, err := t.recv(fb, 1, 0)
+			if err != 0 || len(p) != 1 {
+				w.Failf("result", "recv: %d bytes, %d", len(p), err)
+			}
+			s.check(t, p, true)
+		}
+	})
+}
+
+// parkSet: the same for a receiver that sleeps on an epoll set, with time for it to sleep.
+func parkSet(w *World) {
+	w.cores = 1
+	a, b := w.process("a"), w.process("b")
+	fa, fb := w.connect(a, b)
+	w.ends[1].nonblock = true
+	n, edge := w.Range(1, 8, "messages"), []uint32{0, unix.EPOLLET}[w.Choose(2, "edge")]
+	s := &stream{w: w, id: 0}
+	a.attached(fa, 0, b, func(t *Thread) {
+		for s.sent < n {
+			if r := t.send(fa, []byte{byteAt(0, s.sent)}, 0); r != 1 {
+				w.Failf("result", "send: %d", r)
+			}
+			if s.sent++; w.Choose(2, "nap") == 1 {
+				t.nap(time.Duration(w.Choose(3000, "us")) * time.Microsecond)
+			}
+		}
+	})
+	b.attached(fb, 1, a, func(t *Thread) {
+		ep := t.epollCreate()
+		t.epollCtl(ep, unix.EPOLL_CTL_ADD, fb, unix.EPOLLIN|edge)
+		for s.received < n {
+			t.epollWait(ep)
+			for {
+				p, err := t.recv(fb, 2, 0)
+				if len(p) == 0 {
+					if err != -int64(unix.EAGAIN) {
+						w.Failf("result", "recv: %d", err)
+					}
+					break
+				}
+				s.check(t, p, true)
+			}
+		}
+	})
+}
+
+// promote: two bytes, of which the network has brought some, then more in the ring.
+func promote(w *World) {
+	w.cores = 1
+	a, b := w.process("a"), w.process("b")
+	fa, fb := w.connect(a, b)
+	s := &stream{w: w, id: 0}
+	x := w.ends[0]
+	for i := range 2 {
+		x.flight = append(x.flight, byteAt(0, i))
+	}
+	s.sent = 2
+	x.deliver(w.Choose(3, "arrived"))
+	w.slowNetwork(false)
+	a.Mortal()
+	b.Mortal()
+	w.Faults.Kills = 1
+	w.Plan(200)
+	a.attached(fa, 0, b, func(t *Thread) {
+		if r := t.send(fa, []byte{byteAt(0, 2)}, unix.MSG_NOSIGNAL); r == 1 {
+			s.sent++
+		} else if !b.Killed {
+			w.Failf("result", "send: %d", r)
+		}
+	})
+	b.attached(fb, 1, a, func(t *Thread) {
+		for s.received < 3 {
+			p, err := t.recv(fb, 3, 0)
+			if s.check(t, p, true); len(p) > 0 {
+				continue
+			}
+			if err != 0 || !a.Killed {
+				w.Failf("result", "recv: %d after %d bytes", err, s.received)
+			}
+			break
+		}
+		if s.received < s.sent {
+			w.Failf("stream", "EOF after %d of %d bytes", s.received, s.sent)
+		}
+	})
+}
