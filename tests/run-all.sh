@@ -34,10 +34,7 @@ build() { # the whole module without cgo, sdirect, libsd.so with the machine's c
 	make --no-print-directory build
 }
 
-unit() { # and the C core in the simulator, which needs cgo
-	CGO_ENABLED=0 gotest $(go list ./... | grep -v -e /tests -e /internal/tidy)
-	CGO_ENABLED=1 gotest -tags sim ./sim/csim
-}
+unit() { CGO_ENABLED=0 gotest $(go list ./... | grep -v -e /tests -e /internal/tidy); }
 
 race() { # on heap rings: the race detector cannot see another process
 	CGO_ENABLED=1 gotest -race ./internal/shm ./internal/sockdiag ./queue ./monitor/... ./socket
