@@ -299,6 +299,9 @@ int sd_set_wait(struct sd_set *s, struct epoll_event *ev, int max, int64_t deadl
 	sd_add(&s->users, 1);
 	sd_mon_mail();
 	int r = wait_for_events(s, ev, max, deadline, mask);
+	/* What stays ready is the next sleeper's too, as on Linux: the anchor has told only one of its end. */
+	if (r > 0 && sd_load(&s->waker.waiting) && s->hot_head)
+		sd_waker_kick(&s->waker);
 	if (s->nested)
 		sd_set_ready(s); /* what is left must show in the outer set */
 	if (sd_add(&s->users, -1) == SD_CLOSED)

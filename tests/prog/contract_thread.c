@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // One socket in several threads.
+#include <sys/epoll.h>
+
 #include "contract.h"
 
 static pthread_t start(void *(*f)(void *), void *arg)
@@ -204,6 +206,39 @@ static void two_poll_at_once(struct link *l)
 	EQ(b.ready, 1);
 }
 
+static void *epoll_for_data(void *arg)
+{
+	struct half *h = arg;
+	struct epoll_event e;
+	__atomic_store_n(&h->tid, gettid(), __ATOMIC_RELEASE);
+	h->ready = epoll_wait(h->n, &e, 1, 10000);
+	return NULL;
+}
+
+// A level is everybody's: what stays ready after one waiter was told wakes the next, data and end.
+static void two_epoll_at_once(struct link *l)
+{
+	int ep = must(epoll_create1(0));
+	struct epoll_event e = {.events = EPOLLIN};
+	must(epoll_ctl(ep, EPOLL_CTL_ADD, l->s, &e));
+	for (int end = 0; end < 2; end++) {
+		struct half a = {.l = l, .n = ep}, b = {.l = l, .n = ep};
+		pthread_t t = start(epoll_for_data, &a), u = start(epoll_for_data, &b);
+		until_half_asleep(&a);
+		until_half_asleep(&b);
+		if (end)
+			EQ(ask(l, OP_SHUT_WR, 0), 0);
+		else
+			EQ(ask(l, OP_SEND, 8), 8);
+		pthread_join(t, NULL);
+		pthread_join(u, NULL);
+		EQ(a.ready, 1);
+		EQ(b.ready, 1);
+		if (!end)
+			get(l, 8);
+	}
+}
+
 static void hand_over(struct link *l)
 {
 	for (int i = 0; i < 50; i++) {
@@ -226,6 +261,8 @@ const struct check thread_checks[] = {
 	{"threads_duplex_full_speed_cold", duplex_full_speed, true},
 	{"threads_shutdown_wakes_recv", shutdown_wakes_recv, false},
 	{"threads_two_poll_at_once", two_poll_at_once, false},
+	{"threads_two_epoll_at_once", two_epoll_at_once, false},
+	{"threads_two_epoll_at_once_cold", two_epoll_at_once, true},
 	{"threads_hand_over", hand_over, false},
 	{0},
 };
