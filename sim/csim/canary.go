@@ -78,9 +78,6 @@ var mistakes = []struct {
 		"mask = m->disabled ? 0 : sd_member_mask(m);\n\t\t\tremember(m);")},
 	{"c-no-relook", "an epoll set does not look again once store buffers have drained", scenes("c-park-set"), edit("epoll_wait.c",
 		"\t\trelook(s);\n", "\t\t;\n")},
-	{"c-parked-flag", "threads that sleep on one bell are marked by a flag, not counted", scenes("c-pool"), []Edit{
-		{"epoll_wait.c", "sd_add(&b->parked, 1);", "sd_store(&b->parked, 1);"},
-		{"glue.c", "sd_add(&w->bell->parked, -1);", "sd_store(&w->bell->parked, 0);"}}}, // as in signal.c
 	{"c-set-no-recheck", "epoll_wait does not look at its bell before it sleeps", scenes("c-epoll", "c-pool"), edit("epoll_wait.c",
 		"int wake = s->hot_head != NULL || (b == NULL && s->bell != NULL) || (b && sd_bell_pending(b));",
 		"int wake = s->hot_head != NULL || (b == NULL && s->bell != NULL);")},

@@ -77,7 +77,8 @@ func epoll(w *World) {
 }
 
 // pool: each message is a job, and half of the jobs last until another message is taken: so the other
-// thread must be woken for it. Both threads are told of the end.
+// thread must be woken for it. Both threads are told of the end. A level that stays wakes the next
+// sleeper; for an edge only the sender's bell does.
 func pool(w *World) {
 	a, b := w.process("a"), w.process("b")
 	fa, fb := w.connect(a, b)
@@ -96,28 +97,37 @@ func pool(w *World) {
 		}
 		t.close(fa)
 	})
+	edge, busy := []uint32{0, unix.EPOLLET}[w.Choose(2, "edge")], false
 	b.main(fb, 1, 2, func(t *Thread) {
 		ep, left := t.epollCreate(), 2
-		t.epollCtl(ep, unix.EPOLL_CTL_ADD, fb, unix.EPOLLIN)
+		t.epollCtl(ep, unix.EPOLL_CTL_ADD, fb, unix.EPOLLIN|edge)
 		half := func(t *Thread) {
-			for {
+			for ended := false; !ended; {
 				t.epollWait(ep)
-				m, err := t.recv(fb, 1, 0)
-				if err < 0 && err != -int64(unix.EAGAIN) {
-					w.Failf("result", "recv: %d", err)
-				}
-				if len(m) == 0 && err == 0 {
-					break
-				}
-				for _, c := range m {
-					if y.seen[c] {
-						w.Failf("stream", "%s: message %d again", t, c)
+				got := 0
+				for more := true; more; {
+					m, err := t.recv(fb, 1, 0)
+					if err < 0 && err != -int64(unix.EAGAIN) {
+						w.Failf("result", "recv: %d", err)
 					}
-					y.seen[c] = true
-					y.received++
+					for _, c := range m {
+						if y.seen[c] {
+							w.Failf("stream", "%s: message %d again", t, c)
+						}
+						y.seen[c] = true
+						y.received++
+					}
+					got += len(m)
+					ended = len(m) == 0 && err == 0
+					more = edge != 0 && len(m) > 0
 				}
-				if mine := y.received; len(m) > 0 && mine%2 == 1 {
+				if ended && edge != 0 { // nobody else is told of it
+					t.epollCtl(ep, unix.EPOLL_CTL_MOD, fb, unix.EPOLLIN|edge)
+				}
+				if mine := y.received; !ended && got > 0 && mine%2 == 1 && !busy {
+					busy = true
 					t.Block("job", func() bool { return y.received > mine || mine == n }, -1)
+					busy = false
 				}
 			}
 			if left--; left == 0 {
