@@ -2,6 +2,7 @@
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "epoll.h"
 #include "real.h"
@@ -148,6 +149,9 @@ SD_EXPORT int epoll_ctl(int ep, int op, int fd, struct epoll_event *ev)
 	if (s)
 		return sd_ret(sd_set_ctl(s, op, fd, ev));
 	struct sd_conn *c = sd_live(fd);
+	struct stat st;
+	if (c && (sd_sys(SYS_fstat, ep, &st) < 0 || (st.st_mode & S_IFMT) != 0))
+		c = NULL; /* not a set: an anonymous inode has no type */
 	if (c)
 		sd_conn_keep(c, fd, SD_STATUS_MEMBERS);
 	/* A set that came by exec, SCM_RIGHTS or a raw system call hears only of the anchor, and may hold

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"sync"
 	"time"
 
 	"github.com/socksdirect/libsd/model"
@@ -52,11 +53,9 @@ type agent struct {
 	in    io.WriteCloser
 	out   *bufio.Reader
 	ended chan struct{}
-	ip    uint32
 }
 
-// startAgent starts one; worker keeps the addresses of several apart.
-func startAgent(cmd *exec.Cmd, worker int) (*agent, error) {
+func startAgent(cmd *exec.Cmd) (*agent, error) {
 	in, err := cmd.StdinPipe()
 	if err != nil {
 		return nil, err
@@ -69,9 +68,7 @@ func startAgent(cmd *exec.Cmd, worker int) (*agent, error) {
 	if err := cmd.Start(); err != nil {
 		return nil, err
 	}
-	a := &agent{cmd: cmd, in: in, out: bufio.NewReaderSize(out, 1<<16), ended: make(chan struct{})}
-	a.ip = uint32(os.Getpid())*0x10001 + uint32(worker)<<21
-	return a, nil
+	return &agent{cmd: cmd, in: in, out: bufio.NewReaderSize(out, 1<<16), ended: make(chan struct{})}, nil
 }
 
 func (a *agent) stop() error {
@@ -81,10 +78,18 @@ func (a *agent) stop() error {
 	return a.cmd.Wait()
 }
 
-// nextAddress is an address of 127.0.0.0/8 that no program has used for long.
-func (a *agent) nextAddress() uint32 {
-	a.ip++
-	return 127<<24 + 1<<16 + a.ip&0x7fffff
+// addresses counts those of 127.0.0.0/8 that programs have had. A TIME_WAIT may keep one in use for a
+// minute: no run starts where another was within the last half hour, at up to 4,096 programs a second.
+var addresses = struct {
+	sync.Mutex
+	used uint32
+}{used: uint32(time.Now().Unix()) << 12}
+
+func nextAddress() uint32 {
+	addresses.Lock()
+	defer addresses.Unlock()
+	addresses.used++
+	return 127<<24 + 1<<16 + addresses.used&0x7fffff
 }
 
 // returned is the outcome of a call that slept: it came after operation After.
@@ -100,7 +105,7 @@ func (a *agent) run(p *program) ([]model.Outcome, []returned, error) {
 	timer := time.AfterFunc(patience, func() { _ = a.cmd.Process.Kill() })
 	defer timer.Stop()
 	msg := binary.NativeEndian.AppendUint32(nil, uint32(len(p.ops)))
-	msg = binary.NativeEndian.AppendUint32(msg, a.nextAddress())
+	msg = binary.NativeEndian.AppendUint32(msg, nextAddress())
 	for _, o := range p.ops {
 		var err error
 		w := wireOp{Proc: o.Proc, Kind: int32(o.Kind), Arg: o.Arg, Hint: o.hint}

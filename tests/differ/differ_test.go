@@ -26,8 +26,8 @@ func programs() int {
 
 // TestKernel: the model against the kernel.
 func TestKernel(t *testing.T) {
-	run(t, style{}, programs(), func(worker int) (*agent, error) {
-		return startAgent(harness.Command(false, harness.C(t, "agent")), worker)
+	run(t, style{}, programs(), func() (*agent, error) {
+		return startAgent(harness.Command(false, harness.C(t, "agent")))
 	})
 }
 
@@ -39,8 +39,8 @@ func TestLibsd(t *testing.T) {
 	if harness.SDirect() == "" {
 		t.Skip("SD_MODES selects native runs only")
 	}
-	run(t, libsd, programs(), func(worker int) (*agent, error) {
-		return startAgent(harness.Command(true, harness.C(t, "agent")), worker)
+	run(t, libsd, programs(), func() (*agent, error) {
+		return startAgent(harness.Command(true, harness.C(t, "agent")))
 	})
 }
 
@@ -56,14 +56,14 @@ func setChecks(t *testing.T, programs int) {
 }
 
 // run draws programs, runs them with several interpreters, and judges.
-func run(t *testing.T, st style, programs int, start func(worker int) (*agent, error)) {
+func run(t *testing.T, st style, programs int, start func() (*agent, error)) {
 	setChecks(t, programs/workers)
 	c := newCoverage()
 	t.Run("programs", func(t *testing.T) {
 		for w := range workers {
 			t.Run(fmt.Sprint(w), func(t *testing.T) {
 				t.Parallel()
-				a, err := start(w)
+				a, err := start()
 				if err != nil {
 					t.Fatal(err)
 				}

@@ -24,7 +24,7 @@ func TestReplays(t *testing.T) {
 		if sd {
 			st, mode = libsd, "libsd"
 		}
-		a, err := startAgent(harness.Command(sd, harness.C(t, "agent")), 0)
+		a, err := startAgent(harness.Command(sd, harness.C(t, "agent")))
 		if err != nil {
 			t.Fatal(err)
 		}
