@@ -172,7 +172,8 @@ func (p *Proc) Stop() error {
 	}
 }
 
-// Kill kills the program with SIGKILL and waits for its end.
+// Kill kills the program with SIGKILL and waits for its end. If it had ended before, the error is
+// os.ErrProcessDone.
 func (p *Proc) Kill() error {
 	err := p.Cmd.Process.Kill()
 	<-p.done
