@@ -27,7 +27,8 @@ const stopFault = optionKind(100)
 // Mortal says that p may be killed.
 func (p *Process) Mortal() { p.mortal = true }
 
-// Plan draws when faults strike: kills of mortal processes, stops of any process, signals.
+// Plan draws when faults strike within horizon steps from now: kills of processes that are mortal now,
+// stops of any process, signals.
 func (w *World) Plan(horizon int) {
 	f := &w.Faults
 	if w.Explore {
@@ -41,14 +42,14 @@ func (w *World) Plan(horizon int) {
 			}
 		}
 		if len(mortal) > 0 {
-			f.add(fault{w.when(horizon), kill, mortal[w.Choose(len(mortal), "victim")], 0})
+			f.add(fault{w.steps + w.when(horizon), kill, mortal[w.Choose(len(mortal), "victim")], 0})
 		}
 	}
 	for range f.Signals {
-		f.add(fault{w.when(horizon), intr, nil, 0})
+		f.add(fault{w.steps + w.when(horizon), intr, nil, 0})
 	}
 	for range w.Choose(3, "stops") {
-		f.add(fault{w.when(horizon), stopFault, w.procs[w.Choose(len(w.procs), "stopped")], w.when(horizon)})
+		f.add(fault{w.steps + w.when(horizon), stopFault, w.procs[w.Choose(len(w.procs), "stopped")], w.when(horizon)})
 	}
 	w.next = f.due()
 }

@@ -73,6 +73,8 @@ var mistakes = []struct {
 		"sd_store(&sd_in(c)->rx_lock.mode, 1);\n\t\t\tsd_store(&sd_out(c)->tx_lock.mode, 1);", "")},
 	{"c-fork-candidate", "after a fork both processes may promote the connection", scenes("c-fork"), edit("fork.c",
 		"} else if (st != SD_ST_KERNEL) {", "} else if (0) {")},
+	{"c-fork-thoughtless", "fork leaves what is known of rings to the paths that do not think", scenes("c-fork-both"), edit("fork.c",
+		"sd_conn_think(c);\n\t\t} else", "} else")},
 	{"c-edge-unseen", "an edge is lost that comes between a member's evaluation and the note of what was seen", scenes("c-park-set"), edit("epoll_wait.c",
 		"remember(m);\n\t\t\tmask = m->disabled ? 0 : sd_member_mask(m);",
 		"mask = m->disabled ? 0 : sd_member_mask(m);\n\t\t\tremember(m);")},

@@ -22,6 +22,7 @@ func init() {
 		{"c-threads", "two threads at each end, one sends, one receives", threads, false},
 		{"c-shared", "two threads send on one connection, two receive", shared, false},
 		{"c-fork", "a forked child and its parent send on one connection; one may be killed at any step", forked, false},
+		{"c-fork-both", "a fork amid traffic each way; parent and child go on sending and receiving; one may be killed", forkBoth, false},
 		{"c-epoll", "the receiver, or both, wait in epoll_wait: by level, edge or once", epoll, false},
 		{"c-pool", "two threads of the receiver wait on one epoll set", pool, false},
 		{"c-park", "two messages of a byte to a receiver that sleeps", park, true},

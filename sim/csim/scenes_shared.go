@@ -8,7 +8,12 @@ type tally struct {
 	w        *World
 	sent     [4]int
 	seen     map[byte]bool
+	last     map[*Thread]*[4]int // by sender: what a reader saw
 	received int
+}
+
+func newTally(w *World) *tally {
+	return &tally{w: w, seen: map[byte]bool{}, last: map[*Thread]*[4]int{}}
 }
 
 func (y *tally) send(t *Thread, fd, sender, n int) int64 {
@@ -24,22 +29,31 @@ func (y *tally) send(t *Thread, fd, sender, n int) int64 {
 
 // recv reads to EOF; each reader sees each sender's messages in order.
 func (y *tally) recv(t *Thread, fd, most int) int64 {
-	last := [4]int{-1, -1, -1, -1}
 	for {
-		b, err := t.recv(fd, most, 0)
-		if err != 0 || len(b) == 0 {
+		if n, err := y.take(t, fd, most, 0); err != 0 || n == 0 {
 			return err
 		}
-		for _, c := range b {
-			sender, k := c>>6, int(c&63)
-			if k <= last[sender] || y.seen[c] {
-				y.w.Failf("stream", "%s: message %d of sender %d after message %d", t, k, sender, last[sender])
-			}
-			last[sender] = k
-			y.seen[c] = true
-			y.received++
-		}
 	}
+}
+
+// take receives once.
+func (y *tally) take(t *Thread, fd, most, flags int) (int, int64) {
+	b, err := t.recv(fd, most, flags)
+	last := y.last[t]
+	if last == nil {
+		last = &[4]int{-1, -1, -1, -1}
+		y.last[t] = last
+	}
+	for _, c := range b {
+		sender, k := c>>6, int(c&63)
+		if k <= last[sender] || y.seen[c] {
+			y.w.Failf("stream", "%s: message %d of sender %d after message %d", t, k, sender, last[sender])
+		}
+		last[sender] = k
+		y.seen[c] = true
+		y.received++
+	}
+	return len(b), err
 }
 
 func (y *tally) atEnd(want int) {
@@ -55,7 +69,7 @@ func shared(w *World) {
 	fa, fb := w.connect(a, b)
 	w.maybeNetwork()
 	n, most := w.Range(1, 40, "messages"), w.Range(1, 9, "most")
-	y := &tally{w: w, seen: map[byte]bool{}}
+	y := newTally(w)
 	a.main(fa, 0, 2, func(t *Thread) {
 		left := 2
 		half := func(t *Thread, sender int) {
@@ -90,18 +104,20 @@ func forked(w *World) {
 	a, b := w.process("a"), w.process("b")
 	fa, fb := w.connect(a, b)
 	n, first, most := w.Range(25, 60, "messages"), w.Choose(25, "before fork"), w.Range(1, 9, "most")
-	y := &tally{w: w, seen: map[byte]bool{}}
+	y := newTally(w)
 	half := func(t *Thread, sender int) {
 		if r := y.send(t, fa, sender, n); r != 0 {
 			w.Failf("result", "send: %d", r)
 		}
 		t.close(fa)
 	}
-	a.Mortal()
+	w.Faults.Kills = w.Choose(2, "kills")
 	a.main(fa, 0, 1, func(t *Thread) {
 		y.send(t, fa, 0, first)
 		child := t.fork("child", func(t *Thread) { half(t, 1) })
+		a.Mortal()
 		child.Mortal()
+		w.Plan(4000)
 		half(t, 0)
 	})
 	b.main(fb, 1, 1, func(t *Thread) {
@@ -110,8 +126,6 @@ func forked(w *World) {
 		}
 		t.close(fb)
 	})
-	w.Faults.Kills = w.Choose(2, "kills")
-	w.Plan(4000)
 	w.AtEnd(func() {
 		// A message that was on its way when its sender was killed may or may not have arrived.
 		sum := y.sent[0] + y.sent[1]

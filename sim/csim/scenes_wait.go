@@ -85,7 +85,7 @@ func pool(w *World) {
 	w.maybeNetwork()
 	w.ends[1].nonblock = true
 	n := w.Range(1, 60, "messages")
-	y := &tally{w: w, seen: map[byte]bool{}}
+	y := newTally(w)
 	a.main(fa, 0, 1, func(t *Thread) {
 		for i := range n {
 			if r := y.send(t, fa, 0, i+1); r != 0 {

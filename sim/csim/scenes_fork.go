@@ -1,0 +1,71 @@
+//go:build sim && cgo
+
+package csim
+
+import "golang.org/x/sys/unix"
+
+// forkBoth: a process forks in the middle of traffic each way on a promoted connection; it and its child
+// go on sending and receiving. One of the two may be killed at any step.
+func forkBoth(w *World) {
+	a, b := w.process("a"), w.process("b")
+	fa, fb := w.connect(a, b)
+	n, most := w.Range(25, 60, "messages"), w.Range(1, 9, "most")
+	before := w.Choose(25, "before fork")
+	to, from := newTally(w), newTally(w)
+	w.Faults.Kills = w.Choose(2, "kills")
+	// both sends and receives in turn, then reads to the end.
+	both := func(t *Thread, sender int) {
+		for to.sent[sender] < n {
+			if r := to.send(t, fa, sender, to.sent[sender]+1); r != 0 {
+				w.Failf("result", "send: %d", r)
+			}
+			from.take(t, fa, most, unix.MSG_DONTWAIT)
+		}
+		if r := from.recv(t, fa, most); r != 0 {
+			w.Failf("result", "recv: %d", r)
+		}
+		t.close(fa)
+	}
+	a.attached(fa, 0, b, func(t *Thread) {
+		for range before {
+			to.send(t, fa, 0, to.sent[0]+1)
+			from.take(t, fa, most, unix.MSG_DONTWAIT)
+		}
+		child := t.fork("child", func(t *Thread) { both(t, 1) })
+		a.Mortal()
+		child.Mortal()
+		w.Plan(4000)
+		both(t, 0)
+	})
+	b.attached(fb, 1, a, func(t *Thread) {
+		left := 2
+		last := func(t *Thread) {
+			if left--; left == 0 {
+				t.close(fb)
+			}
+		}
+		b.multi(2)
+		t.Call("sim_threads", 2)
+		b.Go("reader", func(t *Thread) {
+			if r := to.recv(t, fb, most); r != 0 {
+				w.Failf("result", "recv: %d", r)
+			}
+			last(t)
+		})
+		if r := from.send(t, fb, 2, n); r != 0 {
+			w.Failf("result", "send: %d", r)
+		}
+		t.shutdown(fb, unix.SHUT_WR)
+		last(t)
+	})
+	w.AtEnd(func() {
+		// What was on its way when one was killed was sent or not, and of what it took it may not have told.
+		sent, lost := to.sent[0]+to.sent[1], w.Faults.Kills*most
+		if to.received < sent || to.received > sent+w.Faults.Kills {
+			w.Failf("stream", "%d of %d messages arrived", to.received, sent)
+		}
+		if from.received < n-lost || from.received > n {
+			w.Failf("stream", "%d of %d messages came back", from.received, n)
+		}
+	})
+}
