@@ -36,6 +36,37 @@ static void turns(struct link *l)
 	}
 }
 
+// Small sends and receives, in the middle of many: each process goes on where the other one stopped.
+static void in_a_burst(struct link *l)
+{
+	enum { SMALL = 8, SOME = 21, ALL = 3 * SOME };
+	for (int turn = 0; turn < 3; turn++) {
+		EQ(ask(l, OP_SEND, ALL * SMALL), ALL * SMALL);
+		until_arrived(l->s, ALL * SMALL);
+		for (int i = 0; i < SOME; i++)
+			get(l, SMALL);
+		post(l, OP_RECV, ALL * SMALL);
+		for (int i = 0; i < SOME; i++)
+			put(l, SMALL);
+		pid_t pid = fork_link(l);
+		if (pid == 0) {
+			for (int i = 0; i < SOME; i++) {
+				put(l, SMALL);
+				get(l, SMALL);
+			}
+			_exit(0);
+		}
+		child_ok(pid);
+		l->tx += SOME * SMALL;
+		l->rx += SOME * SMALL;
+		for (int i = 0; i < SOME; i++)
+			put(l, SMALL);
+		EQ(answer(l), ALL * SMALL);
+		for (int i = 0; i < SOME; i++)
+			get(l, SMALL);
+	}
+}
+
 // Both processes send whole records at once; records must arrive whole, in any order.
 static void both_send(struct link *l)
 {
@@ -268,6 +299,8 @@ const struct check proc_checks[] = {
 	{"fork_child_uses_cold", child_uses, true},
 	{"fork_turns", turns, false},
 	{"fork_turns_cold", turns, true},
+	{"fork_in_a_burst", in_a_burst, false},
+	{"fork_in_a_burst_cold", in_a_burst, true},
 	{"fork_both_send", both_send, true},
 	{"fork_no_eof_while_a_child_holds", no_eof_while_a_child_holds, false},
 	{"fork_no_eof_while_a_child_holds_cold", no_eof_while_a_child_holds, true},
