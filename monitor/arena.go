@@ -4,16 +4,15 @@ import (
 	"slices"
 
 	"github.com/socksdirect/libsd/monitor/wire"
-	"github.com/socksdirect/libsd/queue"
 )
 
 // arena is the memory that a pair of families shares; a family can be its own peer.
 type arena struct {
 	num   uint32
 	procs [2]uint32 // ascending
-	slots [queue.ArenaSlots]*slot
-	epoch [queue.ArenaSlots]uint32
-	free  []uint32 // longest free first: a slot rests as long as possible before it is used again
+	slots []*slot   // nil: free
+	epoch []uint32  // how often each was allotted
+	free  []uint32  // longest free first: a slot rests as long as possible before it is used again
 	used  int
 }
 
@@ -77,7 +76,10 @@ func (c *Core) allot(ends [2]Offer) (s *slot, fresh bool) {
 
 func (c *Core) newArena(pair [2]uint32) *arena {
 	c.nextArena++
-	a := &arena{num: c.nextArena, procs: pair, free: make([]uint32, queue.ArenaSlots)}
+	a := &arena{
+		num: c.nextArena, procs: pair,
+		slots: make([]*slot, c.slots), epoch: make([]uint32, c.slots), free: make([]uint32, c.slots),
+	}
 	for i := range a.free {
 		a.free[i] = uint32(i)
 	}
@@ -91,7 +93,7 @@ func (c *Core) newArena(pair [2]uint32) *arena {
 
 func (c *Core) slotAt(id SlotID) *slot {
 	a := c.arenas[id.Arena]
-	if a == nil || id.Slot >= queue.ArenaSlots {
+	if a == nil || int64(id.Slot) >= int64(len(a.slots)) {
 		return nil
 	}
 	return a.slots[id.Slot]

@@ -41,6 +41,7 @@ const (
 // which is why doubtful slots are looked at.
 type Core struct {
 	uid       int // of the monitor; 0 serves everybody
+	slots     int // of an arena
 	regs      map[Reg]*registration
 	families  map[uint32]*family
 	keys      map[familyKey]*family
@@ -95,9 +96,11 @@ type Kept struct {
 
 // NewCore returns the Core of a monitor that runs as uid. Numbers of processes and arenas start
 // above first: a random one keeps those of an earlier monitor, which processes may still have, apart.
-func NewCore(uid int, first uint32) *Core {
+// An arena has so many slots: queue.ArenaSlots, fewer in a simulation.
+func NewCore(uid int, first uint32, slots int) *Core {
 	return &Core{
 		uid:       uid,
+		slots:     slots,
 		regs:      map[Reg]*registration{},
 		families:  map[uint32]*family{},
 		keys:      map[familyKey]*family{},

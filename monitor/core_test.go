@@ -48,7 +48,7 @@ func TestPlays(t *testing.T) {
 // perform returns the script with what Core does in place of what it says Core does.
 func perform(script string) (string, error) {
 	var out strings.Builder
-	core := NewCore(1000, 0)
+	core := NewCore(1000, 0, queue.ArenaSlots)
 	lines := bufio.NewScanner(strings.NewReader(script))
 	for lines.Scan() {
 		line := lines.Text()
@@ -60,7 +60,7 @@ func perform(script string) (string, error) {
 			continue
 		}
 		if line == "root" {
-			core = NewCore(0, 0)
+			core = NewCore(0, 0, queue.ArenaSlots)
 			continue
 		}
 		e, err := parseEvent(line)
@@ -182,7 +182,7 @@ func describe(a Action) string {
 // introduced is a Core with two processes, 1 and 2, and n connections between them.
 func introduced(t *testing.T, n int) *Core {
 	t.Helper()
-	c := NewCore(1000, 0)
+	c := NewCore(1000, 0, queue.ArenaSlots)
 	for reg := range 2 {
 		c.Step(Joined{Reg: Reg(reg + 1), UID: 1000, ABI: queue.ABIHash, FreshKey: uint64(reg + 1)})
 	}
@@ -216,7 +216,7 @@ func TestFreedSlotRestsLongest(t *testing.T) {
 }
 
 func TestWaitingTableIsBounded(t *testing.T) {
-	c := NewCore(1000, 0)
+	c := NewCore(1000, 0, queue.ArenaSlots)
 	c.Step(Joined{Reg: 1, UID: 1000, ABI: queue.ABIHash, FreshKey: 1})
 	var refused []Action
 	for i := range maxWaiting + 1 {

@@ -64,7 +64,7 @@ func New(path string, log *slog.Logger) (*Daemon, error) {
 	return &Daemon{
 		log: log, listener: l, diag: diag, ringer: ringer, netns: netns, uid: os.Geteuid(),
 		posts: make(chan func(), 64), done: make(chan struct{}), timer: timer,
-		core:    NewCore(os.Geteuid(), uint32(random()>>33)),
+		core:    NewCore(os.Geteuid(), uint32(random()>>33), queue.ArenaSlots),
 		clients: map[Reg]*client{}, pages: map[uint32]*page{}, arenas: map[uint32]*os.File{},
 		perProcess: map[int]int{},
 	}, nil

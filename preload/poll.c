@@ -191,9 +191,11 @@ static int park(struct pollfd *fds, struct pollfd *k, nfds_t n, int64_t deadline
 	sd_wait_begin(&wait);
 	sd_leave();
 	int64_t settled = sd_now_ns() + SETTLE_NS;
-	while ((result = look(fds, n, &kernel)) == 0) {
-		int64_t now = sd_now_ns(), until = deadline;
+	for (;;) {
+		int64_t now = sd_now_ns(), until = deadline; /* before the look: as in sd_park */
 		int any = 0;
+		if ((result = look(fds, n, &kernel)) != 0)
+			break;
 		for (nfds_t i = 0; i < n && !any; i++)
 			any = attached(fds[i].fd) != NULL;
 		if (any && (now < settled || !armed) && until > now + SETTLE_NS)

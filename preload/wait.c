@@ -174,8 +174,11 @@ int sd_park(struct sd_conn *c, int fd, int what, int64_t deadline, size_t done)
 	sd_wait_begin(&wait);
 	sd_leave();
 	int64_t settled = exact ? 0 : sd_now_ns() + SETTLE_NS;
-	while (attached == sd_attached(c) && !ready(c, fd, what)) {
+	for (;;) {
+		/* Before the look: only what was looked at after store buffers had drained allows a long sleep. */
 		int64_t now = exact && deadline == INT64_MAX ? 0 : sd_now_ns(), until = deadline;
+		if (attached != sd_attached(c) || ready(c, fd, what))
+			break;
 		if (now >= deadline) {
 			result = -EAGAIN;
 			break;

@@ -54,6 +54,12 @@ func (w *World) Plan(horizon int) {
 	w.next = f.due()
 }
 
+// Doom draws the step within horizon steps from now at which p is killed.
+func (w *World) Doom(p *Process, horizon int) {
+	w.Faults.add(fault{w.steps + w.when(horizon), kill, p, 0})
+	w.next = w.Faults.due()
+}
+
 // when draws a step; early ones are more likely than late ones.
 func (w *World) when(horizon int) int {
 	for horizon > 8 && w.Choose(3, "sooner") == 0 {

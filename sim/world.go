@@ -102,6 +102,7 @@ type Process struct {
 	mortal  bool
 	stopped bool
 	Killed  bool
+	exited  bool // without having been killed
 	onExit  []func()
 }
 
@@ -112,8 +113,17 @@ func (w *World) Process(name string) *Process {
 	return p
 }
 
-// AtExit has f run when p is killed: what the kernel does then.
+// AtExit has f run when p is killed or exits: what the kernel does then.
 func (p *Process) AtExit(f func()) { p.onExit = append(p.onExit, f) }
+
+// Exit ends a process that has done its work.
+func (p *Process) Exit() {
+	p.exited = true
+	for _, f := range p.onExit {
+		f()
+	}
+	p.w.changed()
+}
 
 // AtEnd has f check the end of a run.
 func (w *World) AtEnd(f func()) { w.atEnd = append(w.atEnd, f) }
@@ -277,7 +287,7 @@ func (w *World) hang(kind, why string) {
 
 // Kill ends a process as kill -9 does: between two instructions of each of its threads.
 func (w *World) Kill(p *Process) {
-	if p.Killed {
+	if p.Killed || p.exited {
 		return
 	}
 	p.Killed, w.graves, w.Faults.Struck = true, true, true
@@ -296,7 +306,11 @@ func (w *World) Kill(p *Process) {
 
 // Alive tells whether a process lives, as kill(pid, 0) does.
 func (w *World) Alive(pid uint32) bool {
-	return pid >= 1 && int(pid) <= len(w.procs) && !w.procs[pid-1].Killed
+	if pid < 1 || int(pid) > len(w.procs) {
+		return false
+	}
+	p := w.procs[pid-1]
+	return !p.Killed && !p.exited
 }
 
 func (t Time) String() string { return time.Duration(t).String() }

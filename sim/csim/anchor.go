@@ -16,11 +16,11 @@ import (
 //
 //	sent ──▶ flight ──deliver──▶ peer.queue ──recv──▶ program
 type end struct {
+	holders
 	w        *World
 	peer     *end
 	cookie   uint64
 	role     int // 0 connected, 1 accepted
-	refs     int
 	flight   []byte
 	queue    []byte
 	acked    uint64 // bytes of ours that arrived at the peer
@@ -45,7 +45,13 @@ const sendBuffer = 4096 // bytes under way and unread, at most
 
 // connect makes an established connection between two processes.
 func (w *World) connect(a, b *Process) (fda, fdb int) {
-	x, y := &end{w: w, role: 0, refs: 1, inode: true}, &end{w: w, role: 1, refs: 1, inode: true}
+	x, y := w.handshake()
+	return a.put(3, x), y.accepted(b)
+}
+
+// handshake makes a connection whose end y nobody has accepted.
+func (w *World) handshake() (x, y *end) {
+	x, y = &end{w: w, role: 0, inode: true}, &end{w: w, role: 1}
 	x.peer, y.peer = y, x
 	for _, e := range []*end{x, y} {
 		w.cookies++
@@ -53,7 +59,12 @@ func (w *World) connect(a, b *Process) (fda, fdb int) {
 		w.ends = append(w.ends, e)
 		w.KernelState(e.state)
 	}
-	return a.put(3, x), b.put(3, y)
+	return x, y
+}
+
+func (e *end) accepted(p *Process) (fd int) {
+	e.inode = true
+	return p.put(3, e)
 }
 
 func (e *end) state() uint64 {
@@ -128,7 +139,7 @@ func (e *end) poll() (m uint16) {
 func (e *end) room() int { return sendBuffer - len(e.flight) - len(e.peer.queue) }
 
 // close is the last close. The inode goes a moment after FIN was sent.
-func (e *end) close(*Process) {
+func (e *end) close() {
 	e.closed, e.shutRead = true, true
 	if e.reset {
 		e.inode = false
@@ -366,8 +377,7 @@ func (w *World) diag(nl *netlink, n int, a [6]int64) int64 {
 	port := uint64(binary.BigEndian.Uint16(b[portAt:]))
 	nl.reply = make([]byte, attrAt+8)
 	r := nl.reply
-	e := w.byPort(port)
-	if e == nil || e.closed && (e.reset || e.rstSent || e.finCame && e.peer.finCame) {
+	if e := w.byPort(port); e == nil || e.gone() {
 		r = r[:36]
 		binary.NativeEndian.PutUint16(r[4:], unix.NLMSG_ERROR)
 		binary.NativeEndian.PutUint32(r[16:], uint32(0xffffffff-unix.ENOENT+1))
@@ -388,6 +398,21 @@ func (w *World) diag(nl *netlink, n int, a [6]int64) int64 {
 	binary.NativeEndian.PutUint32(r, uint32(len(r)))
 	nl.reply = r
 	return int64(len(b))
+}
+
+// gone tells that sock_diag does not find the socket: after RST, though a process may hold it, or closed
+// both ways and by all.
+func (e *end) gone() bool {
+	return e.reset || e.closed && (e.rstSent || e.finCame && e.peer.finCame)
+}
+
+func (w *World) byCookie(cookie uint64) *end {
+	for _, e := range w.ends {
+		if e.cookie == cookie {
+			return e
+		}
+	}
+	return nil
 }
 
 func (w *World) byPort(port uint64) *end {

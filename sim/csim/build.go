@@ -25,9 +25,8 @@ import (
 //go:embed core
 var glue embed.FS
 
-// Sources of libsd.so that a simulated process has stand-ins for: its start, the monitor's client, and
-// the handling of real signals.
-var replaced = []string{"init.c", "client.c", "signal.c"}
+// Sources of libsd.so that a simulated process has stand-ins for: its start, and the handling of real signals.
+var replaced = []string{"init.c", "signal.c"}
 
 var (
 	compile = []string{"-std=gnu11", "-D_GNU_SOURCE", "-O2", "-fPIC", "-fvisibility=hidden", "-w", "-DSD_SIM", "-include", "small.h", "-c"}

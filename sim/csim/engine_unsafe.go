@@ -21,13 +21,8 @@ import (
 	"github.com/socksdirect/libsd/sim"
 )
 
-// System calls that only the simulation has.
-const (
-	sysOffer = C.SIM_SYS_OFFER
-	sysIntro = C.SIM_SYS_INTRO
-	sysGone  = C.SIM_SYS_GONE
-	sysNap   = C.SIM_SYS_NAP
-)
+// sysNap is a system call that only the simulation has.
+const sysNap = C.SIM_SYS_NAP
 
 // Where things lie, in every run: addresses are values in simulated memory, and so part of a history.
 const (
@@ -95,10 +90,9 @@ type Process struct {
 	w     *World
 	image int
 	c     *C.struct_sim_image
-	bells addr
 	fds   map[int]file
-	next  int // lowest number for a hidden descriptor
-	mail  []intro
+	live  int  // threads that have not returned
+	gone  bool // dead, killed or not
 }
 
 // Thread is a thread of a Process. Its body is Go that makes calls to libsd.so.
@@ -274,9 +268,6 @@ func (p *Process) forked(child *Process, from, to *Thread) {
 	C.sim_thread_fork(from.c, to.c)
 	child.c.pid = C.int32_t(child.PID)
 }
-
-// share names memory after a type whose shape it has.
-func share[T any](w *sim.World, name string, a addr) { sim.Share(w, name, at[T](a)) }
 
 func (p *Process) name(w *sim.World) {
 	for _, r := range []struct {

@@ -13,6 +13,7 @@ import (
 // epollSet is an epoll set of the kernel. An item is queued when something happens to its file; it
 // leaves the queue when it is found idle, or reported by an edge.
 type epollSet struct {
+	holders
 	w     *World
 	items []*epollItem
 }
@@ -44,7 +45,7 @@ func (s *epollSet) poll() uint16 {
 	return 0
 }
 
-func (s *epollSet) close(*Process) {
+func (s *epollSet) close() {
 	s.w.sets = slices.DeleteFunc(s.w.sets, func(x *epollSet) bool { return x == s })
 }
 

@@ -9,18 +9,24 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// file is an open file description.
+// file is an open file description. It is closed with the last descriptor of it, in processes and in messages.
 type file interface {
 	poll() uint16 // what holds now, of poll(2)
-	close(p *Process)
+	close()
+	held() *int // by so many descriptors
 }
+
+// holders counts the descriptors of a file.
+type holders int
+
+func (h *holders) held() *int { return (*int)(h) }
 
 // dgram is a datagram socket: a bell's, or one that rings bells. Datagrams are empty, so it keeps a count.
 type dgram struct {
+	holders
 	w    *World
 	name string
 	n    int
-	refs int
 }
 
 const dgramQueue = 11 // net.unix.max_dgram_qlen + 1
@@ -32,13 +38,16 @@ func (d *dgram) poll() uint16 {
 	return 0
 }
 
-func (d *dgram) close(*Process) { d.name = "" }
+func (d *dgram) close() { d.name = "" }
 
 // netlink is a NETLINK_SOCK_DIAG socket with the reply to its last request.
-type netlink struct{ reply []byte }
+type netlink struct {
+	holders
+	reply []byte
+}
 
-func (*netlink) poll() uint16   { return 0 }
-func (*netlink) close(*Process) {}
+func (*netlink) poll() uint16 { return 0 }
+func (*netlink) close()       {}
 
 func errno(e unix.Errno) int64 { return -int64(e) }
 
@@ -72,9 +81,7 @@ func (t *Thread) syscall(n int, a [6]int64) int64 {
 	if !t.quiet {
 		t.Syscall(names[n])
 	}
-	if n != sysOffer && n != sysIntro {
-		w.Changed()
-	}
+	w.Changed()
 	switch n {
 	case unix.SYS_GETRANDOM:
 		w.cookies++
@@ -89,19 +96,23 @@ func (t *Thread) syscall(n int, a [6]int64) int64 {
 		if a[0] == unix.AF_NETLINK {
 			return int64(p.put(3, &netlink{}))
 		}
-		d := &dgram{w: w, refs: 1}
+		if a[1]&0xf == unix.SOCK_SEQPACKET {
+			return int64(p.put(3, &packets{w: w, owner: p}))
+		}
+		d := &dgram{w: w}
 		w.dgrams = append(w.dgrams, d)
 		return int64(p.put(3, d))
 	case unix.SYS_EPOLL_CREATE1:
 		s := &epollSet{w: w}
 		w.sets = append(w.sets, s)
 		return int64(p.put(3, s))
-	case sysOffer:
-		return w.offer(p, uint64(a[0]), int(a[1]))
-	case sysIntro:
-		return p.introduced(addr(a[0]))
-	case sysGone:
-		return 0
+	case unix.SYS_OPENAT:
+		return p.open(text(addr(a[1])))
+	case unix.SYS_MMAP:
+		if m, ok := p.fds[int(a[4])].(*memfd); ok {
+			return int64(m.at)
+		}
+		return errno(unix.EBADF)
 	}
 	f := p.fds[int(a[0])]
 	if f == nil {
@@ -123,6 +134,8 @@ func (t *Thread) syscall(n int, a [6]int64) int64 {
 		return t.onTCP(f, n, a)
 	case *epollSet:
 		return t.onEpoll(f, n, a)
+	case *packets:
+		return t.onPackets(f, n, a)
 	}
 	panic("no such file")
 }
@@ -134,7 +147,7 @@ var names = map[int]string{
 	unix.SYS_RECVMSG: "recvmsg", unix.SYS_GETSOCKOPT: "getsockopt", unix.SYS_SETSOCKOPT: "setsockopt",
 	unix.SYS_IOCTL: "ioctl", unix.SYS_SHUTDOWN: "shutdown", unix.SYS_GETSOCKNAME: "getsockname",
 	unix.SYS_GETPEERNAME: "getpeername", unix.SYS_EPOLL_CREATE1: "epoll_create", unix.SYS_EPOLL_CTL: "epoll_ctl",
-	sysOffer: "offer", sysIntro: "introduction", sysGone: "gone",
+	unix.SYS_CONNECT: "connect", unix.SYS_MMAP: "mmap", unix.SYS_OPENAT: "open",
 }
 
 // put gives f the lowest free descriptor from low on.
@@ -143,36 +156,29 @@ func (p *Process) put(low int, f file) int {
 		low++
 	}
 	p.fds[low] = f
+	*f.held()++
 	return low
 }
 
 func (p *Process) closeFD(fd int) {
 	f := p.fds[fd]
 	delete(p.fds, fd)
-	switch f := f.(type) {
-	case *dgram:
-		if f.refs--; f.refs > 0 {
-			return
-		}
-	case *end:
-		if f.refs--; f.refs > 0 {
-			return
-		}
+	p.w.drop(f)
+}
+
+// drop gives one descriptor of f up.
+func (w *World) drop(f file) {
+	if *f.held()--; *f.held() > 0 {
+		return
 	}
-	p.w.forget(f)
-	f.close(p)
-	p.w.Changed()
+	w.forget(f)
+	f.close()
+	w.Changed()
 }
 
 func (p *Process) fcntl(f file, cmd int, arg int64) int64 {
 	switch cmd {
 	case unix.F_DUPFD_CLOEXEC:
-		switch f := f.(type) {
-		case *dgram:
-			f.refs++
-		case *end:
-			f.refs++
-		}
 		return int64(p.put(int(arg), f))
 	case unix.F_GETFL:
 		if e, ok := f.(*end); ok && e.nonblock {
@@ -184,29 +190,12 @@ func (p *Process) fcntl(f file, cmd int, arg int64) int64 {
 }
 
 func (t *Thread) onBell(d *dgram, n int, a [6]int64) int64 {
-	w := t.p.w
 	switch n {
 	case unix.SYS_BIND:
 		d.name = string(addr(a[1]).bytes(int(a[2])))
 		return 0
 	case unix.SYS_SENDTO:
-		name := string(addr(a[4]).bytes(int(a[5])))
-		for _, p := range w.procs {
-			for fd := range 1024 {
-				to, ok := p.fds[fd].(*dgram)
-				if !ok || to.name != name {
-					continue
-				}
-				if to.n >= dgramQueue {
-					return errno(unix.EAGAIN)
-				}
-				to.n++
-				w.happened(to)
-				w.Cover("bell rung")
-				return 0
-			}
-		}
-		return errno(unix.ECONNREFUSED)
+		return t.p.w.ring(string(addr(a[4]).bytes(int(a[5]))))
 	case unix.SYS_RECVFROM:
 		if d.n == 0 {
 			return errno(unix.EAGAIN)
@@ -215,6 +204,23 @@ func (t *Thread) onBell(d *dgram, n int, a [6]int64) int64 {
 		return 0
 	}
 	panic(fmt.Sprint("system call ", n, " on a bell"))
+}
+
+// ring sends an empty datagram to a bell.
+func (w *World) ring(name string) int64 {
+	for _, to := range w.dgrams {
+		if to.name != name {
+			continue
+		}
+		if to.n >= dgramQueue {
+			return errno(unix.EAGAIN)
+		}
+		to.n++
+		w.happened(to)
+		w.Cover("bell rung")
+		return 0
+	}
+	return errno(unix.ECONNREFUSED)
 }
 
 func (t *Thread) futex(a [6]int64) int64 {

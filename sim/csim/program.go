@@ -6,8 +6,6 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
-
-	"github.com/socksdirect/libsd/queue"
 )
 
 // Calls that a simulated program makes; a negative result is -errno.
@@ -63,36 +61,69 @@ func (t *Thread) epollWait(ep int) uint32 {
 	}
 }
 
-// start is what happens before main: libsd.so initialises itself, and the connection is made.
-func (t *Thread) start(threads int) {
-	t.Call("sim_start", int64(t.p.bells), int64(t.p.w.cores))
+// start is what happens before main: libsd.so initialises itself. page: its bell page, nil before it is
+// registered.
+func (t *Thread) start(threads int, page *memory) {
+	at := addr(0)
+	if page != nil {
+		at = page.at
+	}
+	t.Call("sim_start", int64(at), int64(t.p.w.cores))
 	t.Call("sim_threads", int64(threads))
 }
 
 // main starts a process's first thread: body runs when libsd.so is ready and knows fd, which end of
-// a connection it is, and that the process will have so many threads.
+// a connection it is, and that the process will have so many threads. In one run of three the scenario's
+// only connection is introduced by then.
 func (p *Process) main(fd, role, threads int, body func(t *Thread)) {
+	w := p.w
+	if w.monitor == nil && w.early == nil {
+		if w.Choose(3, "early") == 0 {
+			w.introduceAll()
+		} else {
+			w.startMonitor()
+		}
+	}
+	if w.early != nil {
+		p.attached(fd, role, threads, body)
+		return
+	}
 	p.Go("main", func(t *Thread) {
 		p.multi(1)
-		t.start(threads)
+		t.start(threads, nil)
 		t.Call("sim_track", int64(fd), int64(role))
 		p.multi(threads)
 		body(t)
 	})
 }
 
-// attached starts a process whose connection is introduced already, to its peer q.
-func (p *Process) attached(fd, role int, q *Process, body func(t *Thread)) {
+// introduced is what two processes have whose connection is introduced before they start, without a monitor.
+type introduced struct {
+	arena *memory
+	pages [2]*memory
+}
+
+func (w *World) introduceAll() {
+	w.early = &introduced{arena: w.newMemory(false)}
+	for i, e := range w.ends {
+		*at[uint64](w.early.arena.slot(0) + addr(8*i)) = e.cookie
+		w.early.pages[i] = w.newMemory(true)
+	}
+}
+
+// attached is main for such a process.
+func (p *Process) attached(fd, role, threads int, body func(t *Thread)) {
+	if p.w.early == nil {
+		p.w.introduceAll()
+	}
+	m := p.w.early
 	p.Go("main", func(t *Thread) {
 		p.multi(1)
 		t.quiet = true
-		t.start(1)
-		e := p.fds[fd].(*end)
-		s := arenaAt + queue.CtlOff
-		*at[uint64](s + addr(8*role)) = e.cookie
-		*at[intro](t.mem) = intro{e.cookie, 0, uint32(role), arenaAt, q.bells, q.PID, 0}
-		t.Call("sim_attach", int64(fd), int64(t.mem))
+		t.start(threads, m.pages[role])
+		t.Call("sim_attach", int64(fd), int64(role), int64(m.arena.at), int64(m.pages[1-role].at))
 		t.quiet = false
+		p.multi(threads)
 		body(t)
 	})
 }

@@ -27,7 +27,9 @@ func init() {
 		{"c-pool", "two threads of the receiver wait on one epoll set", pool, false},
 		{"c-park", "two messages of a byte to a receiver that sleeps", park, true},
 		{"c-park-set", "messages of a byte to a receiver that sleeps on an epoll set", parkSet, false},
+		{"c-park-poll", "the same to a receiver that sleeps in poll", parkPoll, false},
 		{"c-promote", "promotion with bytes on TCP, a byte in the ring; both ends may be killed", promote, true},
+		{"c-mon-slots", "connections one after another in few slots; the monitor or an end may be killed at any step", slots, false},
 		{"c-kill", "either end is killed at any step", killed, false},
 	} {
 		sim.Register(&sim.Scenario{Name: s.name, About: "libsd.so: " + s.about, Small: s.small,

@@ -26,7 +26,7 @@ func forkBoth(w *World) {
 		}
 		t.close(fa)
 	}
-	a.attached(fa, 0, b, func(t *Thread) {
+	a.attached(fa, 0, 1, func(t *Thread) {
 		for range before {
 			to.send(t, fa, 0, to.sent[0]+1)
 			from.take(t, fa, most, unix.MSG_DONTWAIT)
@@ -37,15 +37,13 @@ func forkBoth(w *World) {
 		w.Plan(4000)
 		both(t, 0)
 	})
-	b.attached(fb, 1, a, func(t *Thread) {
+	b.attached(fb, 1, 2, func(t *Thread) {
 		left := 2
 		last := func(t *Thread) {
 			if left--; left == 0 {
 				t.close(fb)
 			}
 		}
-		b.multi(2)
-		t.Call("sim_threads", 2)
 		b.Go("reader", func(t *Thread) {
 			if r := to.recv(t, fb, most); r != 0 {
 				w.Failf("result", "recv: %d", r)

@@ -146,15 +146,16 @@ func park(w *World) {
 	a, b := w.process("a"), w.process("b")
 	fa, fb := w.connect(a, b)
 	s := &stream{w: w, id: 0}
-	a.attached(fa, 0, b, func(t *Thread) {
+	a.attached(fa, 0, 1, func(t *Thread) {
 		for s.sent < 2 {
 			if r := t.send(fa, []byte{byteAt(0, s.sent)}, 0); r != 1 {
 				w.Failf("result", "send: %d", r)
 			}
 			s.sent++
 		}
+		t.Block("end", func() bool { return s.received == 2 }, -1)
 	})
-	b.attached(fb, 1, a, func(t *Thread) {
+	b.attached(fb, 1, 1, func(t *Thread) {
 		for s.received < 2 {
 			p, err := t.recv(fb, 1, 0)
 			if err != 0 || len(p) != 1 {
@@ -167,13 +168,28 @@ func park(w *World) {
 
 // parkSet: the same for a receiver that sleeps on an epoll set, with time for it to sleep.
 func parkSet(w *World) {
+	n, edge, ep := w.Range(1, 8, "messages"), []uint32{0, unix.EPOLLET}[w.Choose(2, "edge")], 0
+	parkIn(w, n, func(t *Thread, fd int) {
+		if ep == 0 {
+			ep = t.epollCreate()
+			t.epollCtl(ep, unix.EPOLL_CTL_ADD, fd, unix.EPOLLIN|edge)
+		}
+		t.epollWait(ep)
+	})
+}
+
+// parkPoll: the same in poll.
+func parkPoll(w *World) {
+	parkIn(w, w.Range(1, 8, "messages"), func(t *Thread, fd int) { t.poll(fd, unix.POLLIN, -1) })
+}
+
+func parkIn(w *World, n int, wait func(t *Thread, fd int)) {
 	w.cores = 1
 	a, b := w.process("a"), w.process("b")
 	fa, fb := w.connect(a, b)
 	w.ends[1].nonblock = true
-	n, edge := w.Range(1, 8, "messages"), []uint32{0, unix.EPOLLET}[w.Choose(2, "edge")]
 	s := &stream{w: w, id: 0}
-	a.attached(fa, 0, b, func(t *Thread) {
+	a.attached(fa, 0, 1, func(t *Thread) {
 		for s.sent < n {
 			if r := t.send(fa, []byte{byteAt(0, s.sent)}, 0); r != 1 {
 				w.Failf("result", "send: %d", r)
@@ -182,13 +198,12 @@ func parkSet(w *World) {
 				t.nap(time.Duration(w.Choose(3000, "us")) * time.Microsecond)
 			}
 		}
+		t.Block("end", func() bool { return s.received == n }, -1)
 	})
-	b.attached(fb, 1, a, func(t *Thread) {
-		ep := t.epollCreate()
-		t.epollCtl(ep, unix.EPOLL_CTL_ADD, fb, unix.EPOLLIN|edge)
+	b.attached(fb, 1, 1, func(t *Thread) {
 		for s.received < n {
-			t.epollWait(ep)
-			for {
+			wait(t, fb)
+			for s.received < n {
 				p, err := t.recv(fb, 2, 0)
 				if len(p) == 0 {
 					if err != -int64(unix.EAGAIN) {
@@ -219,14 +234,15 @@ func promote(w *World) {
 	b.Mortal()
 	w.Faults.Kills = 1
 	w.Plan(200)
-	a.attached(fa, 0, b, func(t *Thread) {
+	a.attached(fa, 0, 1, func(t *Thread) {
 		if r := t.send(fa, []byte{byteAt(0, 2)}, unix.MSG_NOSIGNAL); r == 1 {
 			s.sent++
 		} else if !b.Killed {
 			w.Failf("result", "send: %d", r)
 		}
+		t.Block("end", func() bool { return b.gone }, -1)
 	})
-	b.attached(fb, 1, a, func(t *Thread) {
+	b.attached(fb, 1, 1, func(t *Thread) {
 		for s.received < 3 {
 			p, err := t.recv(fb, 3, 0)
 			if s.check(t, p, true); len(p) > 0 {

@@ -3,7 +3,6 @@
 package csim
 
 import (
-	"fmt"
 	"os"
 	"slices"
 	"time"
@@ -12,15 +11,9 @@ import (
 	"github.com/socksdirect/libsd/sim"
 )
 
-// Places in shared memory. The sizes of rings and bell pages are those of core/small.h.
 const (
-	processes    = 4
-	arenaAt      = addr(sharedAt)
-	arenaSize    = 16384
-	bellsAt      = arenaAt + arenaSize
-	bellPageSize = 86016
-	sharedSize   = arenaSize + processes*bellPageSize
-	clockStart   = int64(1e12) // time 0 of the simulation as CLOCK_MONOTONIC, in ns
+	processes  = 4           // that a scenario may have
+	clockStart = int64(1e12) // time 0 of the simulation as CLOCK_MONOTONIC, in ns
 )
 
 // current is the build of the C core that scenarios run.
@@ -53,16 +46,20 @@ func Use(edits ...Edit) error {
 // World is a simulated host on which programs run under libsd.so.
 type World struct {
 	*sim.World
-	core    *core
-	procs   []*Process
-	offers  map[uint64]*offer
-	cores   int
-	cookies uint64
-	slots   int
-	ends    []*end
-	sets    []*epollSet
-	dgrams  []*dgram
-	network *sim.Thread // carries what is sent on TCP; nil: it arrives at once
+	core     *core
+	procs    []*Process
+	memories []*memory
+	monitor  *daemon // nil: none is running
+	lives    int     // of monitors
+	dooms    int     // of which will be killed
+	slots    int     // of an arena
+	early    *introduced
+	cores    int
+	cookies  uint64
+	ends     []*end
+	sets     []*epollSet
+	dgrams   []*dgram
+	network  *sim.Thread // carries what is sent on TCP; nil: it arrives at once
 }
 
 func newWorld(w *sim.World) *World {
@@ -71,18 +68,9 @@ func newWorld(w *sim.World) *World {
 			panic(err)
 		}
 	}
-	clear(addr(sharedAt).bytes(arenaSize))
-	for i := range processes {
-		page := bellsAt + addr(i*bellPageSize)
-		clear(page.bytes(4096 + 8*64))
-		clear((page + queue.BitsOff).bytes(8 * queue.MembersPerBell / 8))
-	}
-	x := &World{World: w, core: current, offers: map[uint64]*offer{}, cores: 1 + w.Choose(2, "cores")}
+	x := &World{World: w, core: current, slots: arenaSlots, cores: 1 + w.Choose(2, "cores")}
 	w.AtEnd(x.cover)
 	w.KernelState(x.state)
-	w.ShareBytes("arena", addr(sharedAt).bytes(queue.CtlOff))
-	share[queue.Slot](w, "slot", arenaAt+queue.CtlOff)
-	w.ShareBytes("rings", (arenaAt + 8192).bytes(arenaSize-8192))
 	return x
 }
 
@@ -93,10 +81,7 @@ func (w *World) state() uint64 {
 	h := uint64(1)
 	mix := func(v uint64) { h = (h ^ v) * 0x9e3779b97f4a7c15 }
 	for _, d := range w.dgrams {
-		mix(uint64(d.n)<<8 | uint64(d.refs))
-	}
-	for _, p := range w.procs {
-		mix(uint64(len(p.mail)))
+		mix(uint64(d.n)<<8 | uint64(d.holders))
 	}
 	for _, s := range w.sets {
 		for _, i := range s.items {
@@ -111,17 +96,20 @@ func (w *World) state() uint64 {
 
 // cover counts what libsd.so counts.
 func (w *World) cover() {
-	for _, p := range w.procs {
+	for _, m := range w.memories {
+		if !m.page {
+			continue
+		}
 		for i, label := range map[int]string{queue.CountPromoted: "promoted", queue.CountSwitch: "switched",
 			queue.CountToTCP: "back to TCP", queue.CountLockBroken: "lock of the dead taken", queue.CountReset: "reset",
 			queue.CountForked: "forked before promotion", queue.CountBadPeer: "bad peer",
 			queue.CountForeignWrite: "foreign write"} {
-			if *at[uint64](p.bells + 128 + addr(8*i)) == 0 {
+			if m.header().Count[i] == 0 {
 				continue
 			}
 			w.Cover(label)
 			if i == queue.CountBadPeer || i == queue.CountForeignWrite || i == queue.CountReset && !w.deaths() {
-				w.Failf("count", "%s counts: %s", p.Name, label)
+				w.Failf("count", "a process counts: %s", label)
 			}
 		}
 	}
@@ -134,19 +122,13 @@ func (w *World) deaths() bool {
 
 // Process makes a process with libsd.so in it.
 func (w *World) process(name string) *Process {
-	p := &Process{Process: w.World.Process(name), w: w, image: len(w.procs), fds: map[int]file{}, next: 512}
+	p := &Process{Process: w.World.Process(name), w: w, image: len(w.procs), fds: map[int]file{}}
 	if p.image >= processes {
 		panic("too many processes")
 	}
 	p.c = w.core.images[p.image]
-	p.bells = bellsAt + addr(p.image*bellPageSize)
 	p.reset()
 	p.name(w.World)
-	w.ShareBytes(name+".page", p.bells.bytes(4096))
-	for i := range 8 {
-		share[queue.Bell](w.World, fmt.Sprintf("%s.bell%d", name, i), p.bells+addr(queue.BellOff+i*64))
-	}
-	w.ShareBytes(name+".bits", (p.bells + queue.BitsOff).bytes(bellPageSize-queue.BitsOff))
 	w.procs = append(w.procs, p)
 	p.AtExit(p.exit)
 	return p
@@ -159,19 +141,34 @@ func (p *Process) Go(name string, body func(t *Thread)) *Thread {
 		cpu = p.w.Choose(p.w.cores, "cpu")
 	}
 	t := p.newThread(cpu)
-	t.Thread = p.Process.Go(name, func(*sim.Thread) { body(t) })
+	t.run(name, body)
 	return t
+}
+
+// run has the thread's body run; with the last of its threads the process exits.
+func (t *Thread) run(name string, body func(t *Thread)) {
+	p := t.p
+	p.live++
+	t.Thread = p.Process.Go(name, func(*sim.Thread) {
+		body(t)
+		if p.live--; p.live == 0 {
+			t.Syscall("exit_group")
+			p.Exit()
+		}
+	})
 }
 
 func (t *Thread) pass(d time.Duration) { t.p.w.Pass(d) }
 
 // exit is what the kernel does when the process has died.
 func (p *Process) exit() {
+	p.gone = true
 	for fd := range 1024 {
 		if p.fds[fd] != nil {
 			p.closeFD(fd)
 		}
 	}
+	p.w.Changed()
 }
 
 // fork makes a child that goes on in body; what pthread_atfork was given runs around it.
@@ -180,20 +177,14 @@ func (t *Thread) fork(name string, body func(t *Thread)) *Process {
 	t.Call("sim_fork_prepare")
 	t.Syscall("fork")
 	child := p.w.process(name)
-	child.bells = p.bells
 	for fd := range 1024 {
-		switch f := p.fds[fd].(type) {
-		case *dgram:
-			f.refs++
-			child.fds[fd] = f
-		case *end:
-			f.refs++
-			child.fds[fd] = f
+		if f := p.fds[fd]; f != nil {
+			child.put(fd, f)
 		}
 	}
 	c := child.newThread(t.cpu())
 	p.forked(child, t, c)
-	c.Thread = child.Process.Go("main", func(*sim.Thread) {
+	c.run("main", func(*Thread) {
 		c.Call("sim_fork_child")
 		body(c)
 	})

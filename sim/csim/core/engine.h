@@ -24,8 +24,8 @@ enum sim_op {
 	SIM_SYS, /* number size, arguments arg */
 };
 
-/* System calls that only the simulation has. */
-enum { SIM_SYS_OFFER = 10000, SIM_SYS_INTRO, SIM_SYS_GONE, SIM_SYS_NAP };
+/* A system call that only the simulation has. */
+enum { SIM_SYS_NAP = 10000 };
 
 struct sim_api {
 	uint64_t (*load)(const void *p, unsigned size);

@@ -1,5 +1,5 @@
-/* What the C core finds in a simulated process in place of libc, of the monitor's client and of its
- * start. Defined hidden in the same library, they are what its own calls bind to. */
+/* What the C core finds in a simulated process in place of libc and of its start. Defined hidden in the
+ * same library, they are what its own calls bind to. */
 #include <poll.h>
 #include <pthread.h>
 #include <sched.h>
@@ -39,10 +39,15 @@ STAND_IN void *realloc(void *p, size_t n)
 }
 STAND_IN void *mmap(void *at, size_t n, int prot, int flags, int fd, off_t off)
 {
-	(void)at, (void)prot, (void)flags, (void)fd, (void)off;
+	if (fd >= 0) {
+		long r = sd_sys(SYS_mmap, at, n, prot, flags, fd, off);
+		return r < 0 ? MAP_FAILED : (void *)r;
+	}
 	void *p = sim.alloc(n);
 	return p ? p : MAP_FAILED;
 }
+STAND_IN int madvise(void *p, size_t n, int advice) { return (void)p, (void)n, (void)advice, 0; }
+STAND_IN char *getenv(const char *name) { return strcmp(name, "SDIRECT_SOCKET") == 0 ? "monitor" : NULL; }
 STAND_IN int munmap(void *p, size_t n) { return (void)p, (void)n, 0; }
 STAND_IN int sched_getcpu(void) { return sim.cpu(); }
 STAND_IN int clock_gettime(clockid_t id, struct timespec *t)
@@ -147,99 +152,6 @@ void sd_init(void)
 				    .fcntl = k_fcntl};
 }
 
-/* ---- the monitor's client: offers go to the simulated monitor, introductions come from it ---- */
-struct intro {
-	uint64_t cookie;
-	uint32_t slot, end;
-	unsigned char *mem, *bells;
-	uint32_t proc, pad;
-};
-static sd_mutex client;
-static struct sd_conn *waiting;
-static uint32_t mail_seen;
-static struct sd_peer *peers;
-
-static struct sd_bell_page *page(void) { return (struct sd_bell_page *)sd_g.bells; }
-
-void sd_count(unsigned counter) { page()->count[counter]++; }
-
-void sd_mon_offer(struct sd_conn *c, int fd)
-{
-	socklen_t n = sizeof c->cookie;
-	sd_mutex_lock(&client);
-	sd_sys(SYS_getsockopt, fd, SOL_SOCKET, SO_COOKIE, &c->cookie, &n);
-	sd_mutex_lock(&sd_promote_mutex);
-	int go = c->state == SD_ST_TCP;
-	if (go) {
-		c->wait_next = waiting;
-		waiting = c;
-		sd_store(&c->state, SD_ST_OFFERED);
-	}
-	sd_mutex_unlock(&sd_promote_mutex);
-	if (go)
-		sd_sys(SIM_SYS_OFFER, c->cookie, c->end);
-	sd_mutex_unlock(&client);
-}
-
-static struct sd_conn *take_waiting(uint64_t cookie)
-{
-	for (struct sd_conn **p = &waiting; *p; p = &(*p)->wait_next)
-		if ((*p)->cookie == cookie) {
-			struct sd_conn *c = *p;
-			*p = c->wait_next;
-			return c;
-		}
-	return NULL;
-}
-
-void sd_mon_withdraw(struct sd_conn *c)
-{
-	sd_mutex_lock(&client);
-	sd_mutex_lock(&sd_promote_mutex);
-	take_waiting(c->cookie);
-	sd_store(&c->state, SD_ST_KERNEL);
-	sd_mutex_unlock(&sd_promote_mutex);
-	sd_mutex_unlock(&client);
-}
-
-static struct sd_peer *meet(const struct intro *m)
-{
-	for (struct sd_peer *p = peers; p; p = p->next)
-		if (p->proc == m->proc)
-			return p;
-	struct sd_peer *p = calloc(1, sizeof *p);
-	*p = (struct sd_peer){.arena = 1, .proc = m->proc, .mem = m->mem, .bells = m->bells, .next = peers};
-	return peers = p;
-}
-
-void sd_mon_mail(void)
-{
-	struct intro m;
-	uint32_t mail = sd_load(&page()->mail);
-	if (mail == sd_peek(&mail_seen))
-		return;
-	sd_mutex_lock(&client);
-	mail_seen = mail;
-	while (sd_sys(SIM_SYS_INTRO, &m) == 0) {
-		struct sd_peer *p = meet(&m);
-		sd_mutex_lock(&sd_promote_mutex);
-		struct sd_conn *c = take_waiting(m.cookie);
-		if (c)
-			sd_conn_attach(c, p, m.slot, m.end);
-		sd_mutex_unlock(&sd_promote_mutex);
-	}
-	sd_mutex_unlock(&client);
-}
-
-void sd_mon_note(struct sd_conn *c, int fd, unsigned why) { (void)c, (void)fd, (void)why; }
-void sd_mon_gone(uint64_t cookie, uint32_t arena, uint32_t slot) { sd_sys(SIM_SYS_GONE, cookie, arena, slot); }
-void sd_client_moved(int from, int to) { (void)from, (void)to; }
-void sd_mon_fork_child(void)
-{
-	client = 0;
-	waiting = NULL;
-}
-
 /* ---- signals: handlers are empty, with SA_RESTART; the kernel says -EINTR where one ran ---- */
 __thread uint32_t sd_handled = 0;
 long sd_sleep(long n, long a, long b, long c, long d, long e, long f)
@@ -280,6 +192,7 @@ static long result(long r) { return r < 0 ? -errno : r; }
 ENTRY long sim_start(unsigned char *bells, long cores)
 {
 	sd_init();
+	sd_client_init();
 	sd_g.pid = sim.pid();
 	sd_g.cores = cores;
 	sd_g.bells = bells;
@@ -301,14 +214,17 @@ ENTRY long sim_track(long fd, long end)
 	sd_track(fd, end);
 	return 0;
 }
-/* sim_attach: a connection that is known and introduced already. */
-ENTRY long sim_attach(long fd, const struct intro *m)
+/* sim_attach: a connection that is known and introduced already, in slot 0 of the arena at mem, to a
+ * process whose bell page is bells. */
+ENTRY long sim_attach(long fd, long end, unsigned char *mem, unsigned char *bells)
 {
-	sim_track(fd, m->end);
+	struct sd_peer *p = calloc(1, sizeof *p);
+	sim_track(fd, end);
 	struct sd_conn *c = sd_conn_of(fd);
-	c->cookie = m->cookie;
+	*p = (struct sd_peer){.mem = mem, .bells = bells};
+	c->cookie = ((struct sd_slot *)(mem + SD_CTL_OFF))->hdr.cookie[end];
 	c->state = SD_ST_OFFERED;
-	sd_conn_attach(c, meet(m), m->slot, m->end);
+	sd_conn_attach(c, p, 0, end);
 	return 0;
 }
 ENTRY long sim_send(long fd, void *b, size_t n, long flags) { return result(send(fd, b, n, flags)); }
