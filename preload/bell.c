@@ -58,8 +58,7 @@ static void ring(uint64_t nonce)
 
 int sd_waker_init(struct sd_waker *w)
 {
-	w->bell = -1;
-	w->waiting = 0;
+	w->bell = -1; /* waiting is not touched: threads may sleep on an epoll set before it has a waker */
 	w->fd = datagram_socket();
 	if (w->fd < 0)
 		return w->fd;
@@ -160,7 +159,7 @@ void sd_waker_fork_child(void)
 			break;
 		}
 	sd_unhide(w->fd);
-	w->bell = -1;
+	w->waiting = 0;
 	if (sd_waker_init(w) < 0) {
 		pthread_setspecific(thread_key, NULL);
 		munmap(w, sizeof *w);
