@@ -18,7 +18,7 @@ sd_mutex sd_promote_mutex;
 
 enum { TCPS_ESTABLISHED = 1 };
 #define GIVE_UP_OPS 256
-#define GIVE_UP_NS 200000000ll
+#define GIVE_UP_NS 2000000000ll /* longer than it takes either end to look for a monitor again */
 
 static int tcp_info(int fd, struct tcp_info *ti)
 {
