@@ -8,9 +8,9 @@ import (
 )
 
 // TestIdle: 1,000 established connections that have carried messages and now carry none cost no
-// processor time in 10 s: not one tick of 10 ms in all processes, monitor included.
+// processor time in 10 s: not one tick, 10 ms, in all processes together, monitor included.
 func TestIdle(t *testing.T) {
-	const count, settle = 1000, 2 * time.Second
+	const count, settle, tick = 1000, 2 * time.Second, 10 * time.Millisecond
 	harness.EachMode(t, func(t *testing.T, m harness.Mode) {
 		prog := harness.C(t, "idle")
 		server := harness.Start(t, harness.Command(m.Server, prog, "server", itoa(count)))
@@ -26,10 +26,12 @@ func TestIdle(t *testing.T) {
 			pids = append(pids, harness.MonitorPID())
 		}
 		time.Sleep(settle) // what the last messages started may end
-		before := ticks(t, pids)
+		before := cpuTime(t, pids)
 		time.Sleep(harness.Size(3*time.Second, 10*time.Second))
-		if used := ticks(t, pids) - before; used != 0 {
-			t.Errorf("%d ticks of processor time while idle", used)
+		used := cpuTime(t, pids) - before
+		t.Logf("%v of processor time while idle", used)
+		if used >= tick {
+			t.Errorf("%v of processor time while idle", used)
 		}
 		memory := 0
 		for _, pid := range pids {
@@ -47,10 +49,10 @@ func TestIdle(t *testing.T) {
 	})
 }
 
-func ticks(t *testing.T, pids []int) (sum int) {
+func cpuTime(t *testing.T, pids []int) (sum time.Duration) {
 	t.Helper()
 	for _, pid := range pids {
-		sum += harness.CPUTicks(t, pid)
+		sum += harness.CPUTime(t, pid)
 	}
 	return sum
 }

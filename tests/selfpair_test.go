@@ -14,7 +14,11 @@ func TestSelfPair(t *testing.T) {
 			t.Skip("both ends are in one program")
 		}
 		for _, family := range []string{"4", "6"} {
-			out := harness.Run(t, time.Minute, harness.Command(m.Client, harness.C(t, "selfpair"), itoa(2<<20), "20", family))
+			cmd := harness.Command(m.Client, harness.C(t, "selfpair"), itoa(2<<20), "20", family)
+			if m.Both() {
+				cmd.Env = append(cmd.Env, "SD_WANT_PROMOTED=1")
+			}
+			out := harness.Run(t, time.Minute, cmd)
 			t.Log(out)
 			wantShare(t, m, out)
 		}

@@ -30,7 +30,7 @@ func TestOrdinaryUser(t *testing.T) {
 		t.Run("contract", func(t *testing.T) { contractBothRoles(t, m) })
 		for _, p := range []program{cProgram("block"), cProgram("et"), goProgram} {
 			t.Run(p.name, func(t *testing.T) {
-				for _, out := range exchange(t, m, p, p, 2, 32<<20, "4") {
+				for _, out := range exchange(t, m, p, p, 2, 64<<20, "4") {
 					wantShare(t, m, out)
 				}
 			})
@@ -73,6 +73,7 @@ func TestTwoUsers(t *testing.T) {
 				}
 			}
 			kill(t, modes[0].Setup().Stat(t).Monitor.PID)
+			modes[0].Setup().Unserved(t)
 		}
 		pair[1].want(m, pair[1].open())
 		pair[1].want(m, 0)

@@ -180,8 +180,6 @@ func (p *Process) fcntl(f file, cmd int, arg int64) int64 {
 	switch cmd {
 	case unix.F_DUPFD_CLOEXEC:
 		return int64(p.put(int(arg), f))
-	case unix.F_OFD_SETLK:
-		return f.(*memfd).lock(addr(arg))
 	case unix.F_GETFL:
 		if e, ok := f.(*end); ok && e.nonblock {
 			return unix.O_NONBLOCK | unix.O_RDWR

@@ -5,7 +5,6 @@ package csim
 import (
 	"bytes"
 	"fmt"
-	"slices"
 
 	"golang.org/x/sys/unix"
 
@@ -33,31 +32,14 @@ type memory struct {
 	opens []*memfd
 }
 
-// memfd is an open file description of a memory, with the read locks that it holds on single bytes.
+// memfd is an open file description of a memory.
 type memfd struct {
 	holders
 	*memory
-	locks map[int64]bool
 }
 
 func (*memfd) poll() uint16 { return 0 }
-
-func (f *memfd) close() {
-	f.memory.opens = slices.DeleteFunc(f.memory.opens, func(x *memfd) bool { return x == f })
-}
-
-// lock is fcntl(F_OFD_SETLK) with a struct flock for one byte.
-func (f *memfd) lock(l addr) int64 {
-	switch kind, at := *at[int16](l), *at[int64](l + 8); kind {
-	case unix.F_RDLCK:
-		f.locks[at] = true
-	case unix.F_UNLCK:
-		delete(f.locks, at)
-	default:
-		panic(fmt.Sprint("lock ", kind))
-	}
-	return 0
-}
+func (*memfd) close()       {}
 
 // newMemory makes zero memory of a kind.
 func (w *World) newMemory(page bool) *memory {
@@ -95,7 +77,7 @@ func (m *memory) header() *queue.BellPage { return at[queue.BellPage](m.at) }
 
 // open makes another open file description.
 func (m *memory) open() *memfd {
-	f := &memfd{memory: m, locks: map[int64]bool{}}
+	f := &memfd{memory: m}
 	m.opens = append(m.opens, f)
 	return f
 }

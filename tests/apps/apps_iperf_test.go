@@ -2,6 +2,7 @@ package apps
 
 import (
 	"encoding/json"
+	"fmt"
 	"testing"
 
 	"github.com/socksdirect/libsd/tests/harness"
@@ -26,10 +27,7 @@ func TestIperf3(t *testing.T) {
 	harness.EachMode(t, func(t *testing.T, m harness.Mode) {
 		port := harness.FreePort(t)
 		server := harness.Start(t, harness.Command(m.Server, "iperf3", "-s", "-B", "127.0.0.1", "-p", port, "--forceflush"))
-		if _, err := server.Line("Server listening"); err != nil {
-			t.Fatal(err)
-		}
-		for _, load := range [][]string{
+		for i, load := range [][]string{
 			{"-t", seconds},
 			{"-t", seconds, "-R"},
 			{"-t", seconds, "-P", "4"},
@@ -37,6 +35,10 @@ func TestIperf3(t *testing.T) {
 			{"-n", "300M", "-Z"},
 			{"-n", "10M", "-l", "64"},
 		} {
+			// It refuses a client that comes before it is done with the last one.
+			if _, err := server.Line(fmt.Sprintf("Server listening on %s (test #%d)", port, i+1)); err != nil {
+				t.Fatal(err)
+			}
 			args := append([]string{"iperf3", "-c", "127.0.0.1", "-p", port, "-J"}, load...)
 			out := harness.Run(t, limit, harness.Command(m.Client, args...))
 			var r iperfReport

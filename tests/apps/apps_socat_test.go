@@ -10,6 +10,10 @@ import (
 	"github.com/socksdirect/libsd/tests/harness"
 )
 
+// patience is how long a socat, in seconds, waits for the other direction when one has ended: not for
+// half a second only, as it does by itself.
+const patience = "20"
+
 // TestSocat: listeners that fork for each connection, a program behind a socket pair, a program
 // with the socket as its standard input and output, a relay; text and large files both ways.
 func TestSocat(t *testing.T) {
@@ -19,7 +23,7 @@ func TestSocat(t *testing.T) {
 		file, want := randomFile(t, dir, "random", harness.Size(5<<20, 50<<20))
 		listen := func(action string) string {
 			port := harness.FreePort(t)
-			harness.Start(t, harness.Command(m.Server, "socat", "TCP-LISTEN:"+port+",bind=127.0.0.1,fork,reuseaddr", action))
+			harness.Start(t, harness.Command(m.Server, "socat", "-t", patience, "TCP-LISTEN:"+port+",bind=127.0.0.1,fork,reuseaddr", action))
 			harness.Serving(t, port)
 			return port
 		}
@@ -30,7 +34,7 @@ func TestSocat(t *testing.T) {
 
 		client := func(port, input string) string {
 			t.Helper()
-			cmd := harness.Command(m.Client, "socat", "-t", "10", "-", "TCP:127.0.0.1:"+port)
+			cmd := harness.Command(m.Client, "socat", "-t", patience, "-", "TCP:127.0.0.1:"+port)
 			cmd.Stdin = strings.NewReader(input)
 			return output(t, cmd)
 		}
@@ -44,13 +48,13 @@ func TestSocat(t *testing.T) {
 		}
 		for name, port := range map[string]string{"cat": cat, "relay": relay} {
 			got := filepath.Join(dir, name)
-			output(t, harness.Command(m.Client, "sh", "-c", `exec socat -t 10 - TCP:127.0.0.1:$0 <$1 >$2`, port, file, got))
+			output(t, harness.Command(m.Client, "sh", "-c", `exec socat -t $0 - TCP:127.0.0.1:$1 <$2 >$3`, patience, port, file, got))
 			if s := fileSum(t, got); s != want {
 				t.Errorf("%s: SHA-256 is %s, expected %s", name, s, want)
 			}
 		}
 		local := output(t, exec.Command("sh", "-c", `exec md5sum <$0`, file))
-		if got := output(t, harness.Command(m.Client, "sh", "-c", `exec socat -t 10 - TCP:127.0.0.1:$0 <$1`, sum, file)); got != local {
+		if got := output(t, harness.Command(m.Client, "sh", "-c", `exec socat -t $0 - TCP:127.0.0.1:$1 <$2`, patience, sum, file)); got != local {
 			t.Errorf("md5sum on the socket: %q, expected %q", got, local)
 		}
 		// No harness.Promoted: a connection that a fork inherits before promotion stays on the kernel.

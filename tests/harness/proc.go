@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"os/exec"
 	"strconv"
@@ -190,18 +191,30 @@ func Run(t *testing.T, limit time.Duration, cmd *exec.Cmd) string {
 	return p.Wait(t, limit)
 }
 
-// FreePort is a TCP port of 127.0.0.1 that nobody listens on.
+// ports are below those that the kernel hands out by itself (ip_local_port_range), so that they stay free
+// until a server takes them. Test runs beside this one begin elsewhere.
+var ports = struct {
+	sync.Mutex
+	first, count, next int
+}{first: 10000, count: 22000, next: rand.IntN(22000)}
+
+// FreePort is a TCP port of 127.0.0.1 that nobody uses, another one each time.
 func FreePort(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp4", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	ports.Lock()
+	defer ports.Unlock()
+	for range 100 {
+		ports.next++
+		port := strconv.Itoa(ports.first + ports.next%ports.count)
+		if l, err := net.Listen("tcp4", "127.0.0.1:"+port); err == nil {
+			if err := l.Close(); err != nil {
+				t.Fatal(err)
+			}
+			return port
+		}
 	}
-	port := l.Addr().(*net.TCPAddr).Port
-	if err := l.Close(); err != nil {
-		t.Fatal(err)
-	}
-	return strconv.Itoa(port)
+	t.Fatal("no free port")
+	return ""
 }
 
 // Until tries a condition until it holds; the last error fails the test.

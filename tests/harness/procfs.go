@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/socksdirect/libsd/internal/shm"
 	"github.com/socksdirect/libsd/queue"
 )
@@ -22,26 +24,16 @@ func readProc(t *testing.T, pid int, name string) string {
 	return string(b)
 }
 
-// CPUTicks is the processor time a process has used, user and system, in ticks of 10 ms.
-func CPUTicks(t *testing.T, pid int) int {
-	t.Helper()
-	s := readProc(t, pid, "stat")
-	f := strings.Fields(s[strings.LastIndexByte(s, ')')+1:])
-	user, err := strconv.Atoi(f[11])
-	if err != nil {
-		t.Fatal(err)
-	}
-	system, err := strconv.Atoi(f[12])
-	if err != nil {
-		t.Fatal(err)
-	}
-	return user + system
-}
-
-// CPUTime is CPUTicks as a duration.
+// CPUTime is the processor time that a process has used, user and system, to the nanosecond: its clock
+// of clock_getcpuclockid(3).
 func CPUTime(t *testing.T, pid int) time.Duration {
 	t.Helper()
-	return time.Duration(CPUTicks(t, pid)) * 10 * time.Millisecond
+	const sched = 2
+	var ts unix.Timespec
+	if err := unix.ClockGettime(int32(^pid<<3|sched), &ts); err != nil {
+		t.Fatal(err)
+	}
+	return time.Duration(ts.Nano())
 }
 
 // Memory is the proportional set size of a process in bytes.

@@ -84,6 +84,28 @@ func (s *Setup) Stat(t *testing.T) *wire.Stat {
 	return st
 }
 
+// Unserved waits until no monitor serves the setup: one that was killed may take a while to die.
+func (s *Setup) Unserved(t *testing.T) {
+	t.Helper()
+	Until(t, func() error {
+		if st, err := s.stat(); err == nil {
+			return fmt.Errorf("monitor %d answers", st.Monitor.PID)
+		}
+		return nil
+	})
+}
+
+// Explain shows what the setup's monitor knows if the test has failed.
+func (s *Setup) Explain(t *testing.T) {
+	if !t.Failed() || s.SDirect == "" || s.NoMonitor {
+		return
+	}
+	st, err := s.stat()
+	b, _ := json.MarshalIndent(st, "", "  ")
+	log, _ := os.ReadFile(s.Socket + ".log") // of one that sdirect run started
+	t.Logf("the monitor: %v\n%s\n%s", err, b, tail(string(log)))
+}
+
 // Clean waits until the setup's monitor knows no process and no connection.
 func (s *Setup) Clean(t *testing.T) {
 	t.Helper()

@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // The driver: runs each check in a process of its own, with a time limit, and prints TAP.
 //
+//	contract list                                          the names of all checks
 //	contract run process|thread client|server 4|6 [NAME...]
 //	contract one process|thread client|server 4|6 NAME     one check, in this process
 //	contract peer CTL client|server 4|6                    the other end (started by a check)
 #include "contract.h"
 #include <sys/pidfd.h>
-
-enum { TIME_LIMIT_MS = 20000 };
 
 static const struct check *const groups[] = {
 	io_checks, buffer_checks, close_checks, ready_checks, epoll_checks, epoll_more_checks,
@@ -87,13 +86,23 @@ static int run_all(int argc, char **argv)
 	return bad > 0 || n == 0;
 }
 
+static int list(void)
+{
+	for (int g = 0; g < GROUPS; g++)
+		for (const struct check *c = groups[g]; c->name; c++)
+			puts(c->name);
+	return 0;
+}
+
 int main(int argc, char **argv)
 {
+	if (argc == 2 && strcmp(argv[1], "list") == 0)
+		return list();
 	if (argc == 5 && strcmp(argv[1], "peer") == 0)
 		return peer_main(atoi(argv[2]), strcmp(argv[3], "client") == 0, strcmp(argv[4], "6") == 0);
 	if (argc == 6 && strcmp(argv[1], "one") == 0)
 		return run_one(argv);
 	if (argc >= 5 && strcmp(argv[1], "run") == 0)
 		return run_all(argc, argv);
-	die("usage: contract run process|thread client|server 4|6 [NAME...]");
+	die("usage: contract list | contract run process|thread client|server 4|6 [NAME...]");
 }

@@ -9,6 +9,9 @@
 #include <sys/eventfd.h>
 #include <sys/syscall.h>
 
+// A wait of LONG ms ends with what it waits for: a wake-up that never comes does not end it, but the check.
+enum { TIME_LIMIT_MS = 20000, LONG = 3 * TIME_LIMIT_MS };
+
 struct link {
 	int s;         // our end
 	int ctl;       // commands to the peer

@@ -2,7 +2,7 @@
 // epoll on one connection: levels, edges, one shot, hang-ups.
 #include "contract.h"
 
-enum { NOW = 0, SHORT = 30, LONG = 10000 };
+enum { NOW = 0, SHORT = 30 };
 
 static int set_of(int fd, uint32_t events)
 {

@@ -135,23 +135,25 @@ void get(struct link *l, size_t n)
 
 size_t stuff(struct link *l)
 {
-	// The kernel takes more when what it holds has moved on to the peer, which may be later on a busy
-	// machine: full is what it has been several times in a row.
-	enum { PIECE = 16 << 10, LIMIT = 64 << 20, FULL = 8 };
+	// TCP takes more when what is on its way has arrived, which may be after a retransmission: it is full
+	// when it refuses though nothing is on its way.
+	enum { PIECE = 16 << 10, LIMIT = 64 << 20 };
 	uint8_t b[PIECE];
 	uint64_t start = l->tx;
-	int full = 0;
+	bool settled = false;
 	while (l->tx - start < LIMIT) {
 		stream_fill(TX_SEED, l->tx, b, PIECE);
 		ssize_t r = send(l->s, b, PIECE, MSG_DONTWAIT | MSG_NOSIGNAL);
 		if (r < 0) {
 			EQ(errno, EAGAIN);
-			if (++full == FULL)
+			if (settled)
 				return l->tx - start;
-			nap_us(1000);
+			settled = kernel_info(l->s).tcpi_unacked == 0;
+			if (!settled)
+				nap_us(1000);
 			continue;
 		}
-		full = 0;
+		settled = false;
 		l->tx += (uint64_t)r;
 	}
 	fail(__FILE__, __LINE__, "the connection is never full", (long)(l->tx - start), LIMIT);

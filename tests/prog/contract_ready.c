@@ -20,12 +20,12 @@ static void poll_blocks(struct link *l)
 	EQ(poll(&p, 1, 30), 0);
 	for (int i = 0; i < 10; i++) {
 		post_asleep(l, OP_SEND, 8);
-		EQ(poll(&p, 1, 10000), 1);
+		EQ(poll(&p, 1, LONG), 1);
 		EQ(p.revents, POLLIN);
 		EQ(answer(l), 8);
 		get(l, 8);
 	}
-	struct timespec ts = {10, 0};
+	struct timespec ts = {LONG / 1000, 0};
 	post_asleep(l, OP_SEND, 8);
 	EQ(ppoll(&p, 1, &ts, NULL), 1);
 	EQ(answer(l), 8);
@@ -39,18 +39,18 @@ static void poll_mixed(struct link *l)
 	struct pollfd p[4] = {{pfd[0], POLLIN, 0}, {l->s, POLLIN, 0}, {efd, POLLIN, 0}, {-1, POLLIN, 0}};
 	EQ(poll(p, 4, 0), 0);
 	write_all(pfd[1], "x", 1);
-	EQ(poll(p, 4, 10000), 1);
+	EQ(poll(p, 4, LONG), 1);
 	EQ(p[0].revents, POLLIN);
 	EQ(ask(l, OP_SEND, 1), 1);
 	until_arrived(l->s, 1);
-	EQ(poll(p, 4, 10000), 2);
+	EQ(poll(p, 4, LONG), 2);
 	EQ(p[1].revents, POLLIN);
 	EQ(p[3].revents, 0);
 	char c;
 	read_all(pfd[0], &c, 1);
 	get(l, 1);
 	post_asleep(l, OP_SEND, 1);
-	EQ(poll(p, 4, 10000), 1);
+	EQ(poll(p, 4, LONG), 1);
 	EQ(p[1].revents, POLLIN);
 	EQ(answer(l), 1);
 }
@@ -84,7 +84,7 @@ static void poll_space(struct link *l)
 	EQ(poll(&p, 1, 0), 0);
 	EQ(poll(&p, 1, 30), 0);
 	post_asleep(l, OP_RECV, (long)n);
-	EQ(poll(&p, 1, 10000), 1);
+	EQ(poll(&p, 1, LONG), 1);
 	EQ(p.revents, POLLOUT);
 	EQ(answer(l), n);
 }
@@ -123,23 +123,23 @@ static int selected(int fd, bool *r, bool *w, int ms)
 static void select_levels(struct link *l)
 {
 	bool r, w;
-	EQ(selected(l->s, &r, &w, 10000), 1);
+	EQ(selected(l->s, &r, &w, LONG), 1);
 	EXPECT(!r && w);
 	EQ(selected(l->s, &r, NULL, 30), 0);
 	post_asleep(l, OP_SEND, 8);
-	EQ(selected(l->s, &r, NULL, 10000), 1);
+	EQ(selected(l->s, &r, NULL, LONG), 1);
 	EXPECT(r);
 	EQ(answer(l), 8);
-	EQ(selected(l->s, &r, &w, 10000), 2);
+	EQ(selected(l->s, &r, &w, LONG), 2);
 	EXPECT(r && w);
 	get(l, 8);
 	EQ(ask(l, OP_SHUT_WR, 0), 0);
-	EQ(selected(l->s, &r, NULL, 10000), 1);
+	EQ(selected(l->s, &r, NULL, LONG), 1);
 	EXPECT(r);
 	size_t n = stuff(l);
 	EQ(selected(l->s, NULL, &w, 0), 0);
 	post_asleep(l, OP_RECV, (long)n);
-	EQ(selected(l->s, NULL, &w, 10000), 1);
+	EQ(selected(l->s, NULL, &w, LONG), 1);
 	EXPECT(w);
 	EQ(answer(l), n);
 }
@@ -149,7 +149,7 @@ static void select_mixed(struct link *l)
 	int pfd[2];
 	fd_set rs;
 	must(pipe(pfd));
-	struct timespec ts = {10, 0};
+	struct timespec ts = {LONG / 1000, 0};
 	for (int i = 0; i < 4; i++) {
 		FD_ZERO(&rs);
 		FD_SET(pfd[0], &rs);

@@ -129,10 +129,11 @@ static void connect_nonblocking(struct link *l)
 
 static void connect_refused(struct link *l)
 {
-	int port, ls = other_listener(l, &port);
-	close(ls);
-	struct addr a = loopback(l->v6, port);
-	int s = (int)must(socket(a.ss.ss_family, SOCK_STREAM, 0));
+	struct addr a = loopback(l->v6, 0);
+	int s, held = (int)must(socket(a.ss.ss_family, SOCK_STREAM, 0)); // a port that nobody else gets
+	must(bind(held, (void *)&a.ss, a.len));
+	a = loopback(l->v6, local_port(held));
+	s = (int)must(socket(a.ss.ss_family, SOCK_STREAM, 0));
 	ERR(connect(s, (void *)&a.ss, a.len), ECONNREFUSED);
 	s = (int)must(socket(a.ss.ss_family, SOCK_STREAM | SOCK_NONBLOCK, 0));
 	if (connect(s, (void *)&a.ss, a.len) < 0 && errno == EINPROGRESS) {

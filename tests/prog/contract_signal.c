@@ -370,7 +370,7 @@ static void epoll_is_interrupted(struct link *l)
 		pthread_join(in.thread, NULL);
 	}
 	EQ(ask(l, OP_SEND, 1), 1);
-	EQ(epoll_wait(ep, &e, 1, 10000), 1);
+	EQ(epoll_wait(ep, &e, 1, LONG), 1);
 }
 
 // The mask that ppoll and epoll_pwait install lets a blocked signal through, only while they wait.

@@ -99,6 +99,8 @@ static void formatted(int fd, bool checked, const char *format, ...)
 static void dprintfs(struct link *l)
 {
 	uint8_t b[12];
+	int on = 1;
+	must(setsockopt(l->s, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on)); // several sends for each answer
 	for (int i = 0; i < 50; i++) {
 		fill(l, b, 12);
 		EQ(dprintf(l->s, "%c%c%c", b[0], b[1], b[2]), 3);

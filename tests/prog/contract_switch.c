@@ -3,7 +3,7 @@
 // with the connection full, corked.
 #include "contract.h"
 
-enum { LONG = 10000, ROUNDS = 40, PATIENCE = 3000, PIECES = 100 };
+enum { ROUNDS = 10, TRIES = 40, PATIENCE = 3000, PIECES = 100 };
 
 // goes_on says whether the peers need another round to be introduced and to leave TCP; in a check
 // that wants promotion it fails when that never happens. moved: the last round did not use TCP.
@@ -153,12 +153,12 @@ static void duplicated_before_connect(struct link *l)
 static size_t full(struct link *l)
 {
 	size_t n = stuff(l);
-	for (int i = 0; i < ROUNDS; i++) {
+	for (int i = 0; i < TRIES; i++) {
 		EQ(ask(l, OP_TRY, 1), 1);
 		EXPECT(ready(l->s, POLLIN) == 0);
 		nap_us(1000);
 	}
-	return n - ROUNDS;
+	return n - TRIES;
 }
 
 // What was refused for want of space is told of when there is space, even if another send succeeded.

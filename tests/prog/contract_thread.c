@@ -189,7 +189,7 @@ static void *poll_for_data(void *arg)
 	struct half *h = arg;
 	struct pollfd p = {h->l->s, POLLIN, 0};
 	__atomic_store_n(&h->tid, gettid(), __ATOMIC_RELEASE);
-	h->ready = poll(&p, 1, 10000);
+	h->ready = poll(&p, 1, LONG);
 	return NULL;
 }
 
@@ -211,7 +211,7 @@ static void *epoll_for_data(void *arg)
 	struct half *h = arg;
 	struct epoll_event e;
 	__atomic_store_n(&h->tid, gettid(), __ATOMIC_RELEASE);
-	h->ready = epoll_wait(h->n, &e, 1, 10000);
+	h->ready = epoll_wait(h->n, &e, 1, LONG);
 	return NULL;
 }
 

@@ -230,9 +230,9 @@ static inline void read_all(int fd, void *buf, size_t n)
 	}
 }
 
-// kernel_bytes is what the kernel's own TCP has carried on a connection, both ways. A promoted
-// connection does not move it. A raw system call, so that nobody stands between.
-static inline uint64_t kernel_bytes(int fd)
+// kernel_info is what the kernel's own TCP says of a connection; all 0 if it is none. A raw system call,
+// so that nobody stands between.
+static inline struct tcp_info kernel_info(int fd)
 {
 	struct tcp_info ti = {0};
 	socklen_t len = sizeof ti;
@@ -242,7 +242,15 @@ static inline uint64_t kernel_bytes(int fd)
 	__asm__ volatile("syscall" : "=a"(ret)
 			 : "a"(55L), "D"((long)fd), "S"((long)IPPROTO_TCP), "d"((long)TCP_INFO), "r"(r10), "r"(r8)
 			 : "rcx", "r11", "memory");
-	return ret < 0 ? 0 : ti.tcpi_bytes_received + ti.tcpi_bytes_sent;
+	return ret < 0 ? (struct tcp_info){0} : ti;
+}
+
+// kernel_bytes is what the kernel's own TCP has carried on a connection, both ways. A promoted
+// connection does not move it.
+static inline uint64_t kernel_bytes(int fd)
+{
+	struct tcp_info ti = kernel_info(fd);
+	return ti.tcpi_bytes_received + ti.tcpi_bytes_sent;
 }
 
 // until_state returns when a thread of a process was seen three times in a row in a state (proc(5)).
