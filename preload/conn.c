@@ -82,6 +82,17 @@ void sd_conn_keep(struct sd_conn *c, int fd, unsigned why)
 		sd_mon_note(c, fd, why);
 }
 
+/* connect(2) with AF_UNSPEC: this stream is over, and what the socket does next is the kernel's. */
+void sd_conn_disconnected(struct sd_conn *c, int fd)
+{
+	sd_conn_keep(c, fd, SD_STATUS_OK);
+	if (!sd_attached(c))
+		return;
+	sd_conn_think(c);
+	sd_store(&c->state, SD_ST_KERNEL);
+	sd_members_on_tcp(c);
+}
+
 /* libc's stdio, and programs that are started with the connection as their standard output, write 0, 1
  * and 2 without us: our direction is TCP's from here on, for good. What the peer has put, or puts, into
  * its ring only our own read sees. */

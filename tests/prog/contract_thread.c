@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 // One socket in several threads.
-#include <sys/epoll.h>
-
 #include "contract.h"
 
 static pthread_t start(void *(*f)(void *), void *arg)
