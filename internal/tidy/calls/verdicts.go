@@ -28,7 +28,7 @@ var verdicts = []verdict{
 	{"sendfile sendfile64", ring, "from regular files and block devices through a buffer; EINVAL for others"},
 	{"splice", degrade, "EINVAL (`unhooked`), to which programs answer with read and write; a candidate stays on the kernel (`option`)"},
 	{"socket", kernel, "only what this call made, and no fork, duplicate or SCM_RIGHTS has shared since, can become a candidate"},
-	{"connect accept accept4", kernel, "the connection becomes a candidate; TCP over IPv4 and IPv6 only; a socket that was shared before it was connected stays on the kernel (`forked`)"},
+	{"connect accept accept4", kernel, "the connection becomes a candidate; TCP over IPv4 and IPv6 only; a socket that was shared before it was connected (`forked`), or that AF_UNSPEC has disconnected, stays on the kernel"},
 	{"shutdown", kernel, "SHUT_WR ends the last ring; the rest of the direction is TCP's, which sends FIN"},
 	{"setsockopt", kernel, "the anchor keeps every option; one that a ring does not honour keeps a candidate on the kernel (`option`), on a promoted connection it is counted (`unhooked`); see below"},
 	{"getsockopt", kernel, "SO_ERROR adds an error that the rings know of"},
