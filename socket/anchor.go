@@ -1,3 +1,5 @@
+//go:build !sim
+
 package socket
 
 import (
@@ -7,15 +9,6 @@ import (
 	"syscall"
 
 	"golang.org/x/sys/unix"
-)
-
-// TCP states as tcp_info has them (net/tcp_states.h).
-const (
-	tcpClose    = 7
-	tcpTimeWait = 6
-	tcpCloseWt  = 8
-	tcpLastAck  = 9
-	tcpClosing  = 11
 )
 
 // samples bounds how often a counter is sampled anew because the anchor moved meanwhile.
@@ -93,16 +86,6 @@ func (a anchor) left(n uint64) (left uint64, err error) {
 	return left, errors.Join(ctlErr, err)
 }
 
-// finReceived tells it from the state, because a local shutdown for reading looks like FIN in
-// everything that poll reports.
-func finReceived(state uint8) bool {
-	switch state {
-	case tcpCloseWt, tcpLastAck, tcpClosing, tcpTimeWait, tcpClose:
-		return true
-	}
-	return false
-}
-
 // recv reads without waiting; syscall.EAGAIN when nothing is there, n = 0 at FIN.
 func (a anchor) recv(p []byte, flags int) (n int, err error) {
 	ctlErr := a.raw.Control(func(fd uintptr) {
@@ -128,11 +111,13 @@ func (a anchor) cookie() (cookie uint64, fd int, err error) {
 	return cookie, fd, errors.Join(ctlErr, os.NewSyscallError("getsockopt", err))
 }
 
-// state is the TCP state of the anchor.
-func state(fd uintptr) uint8 {
-	info, err := unix.GetsockoptTCPInfo(int(fd), unix.IPPROTO_TCP, unix.TCP_INFO)
-	if err != nil {
-		return tcpClose
-	}
-	return info.State
+// state is the TCP state; an error means that the anchor was closed here.
+func (a anchor) state() (s uint8, err error) {
+	err = a.raw.Control(func(fd uintptr) {
+		info, err := unix.GetsockoptTCPInfo(int(fd), unix.IPPROTO_TCP, unix.TCP_INFO)
+		if s = tcpClose; err == nil {
+			s = info.State
+		}
+	})
+	return s, err
 }

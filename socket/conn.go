@@ -5,7 +5,6 @@ import (
 	"net"
 	"net/netip"
 	"os"
-	"sync"
 	"syscall"
 	"time"
 
@@ -31,17 +30,17 @@ type Conn struct {
 	offered shm.Flag
 	link    shm.Ref[link]
 
-	rd, wr   sync.Mutex // held by the one reader, the one writer
-	inKernel shm.Flag   // a reader is, or is about to be, in the kernel
+	rd, wr   shm.Mutex // held by the one reader, the one writer
+	inKernel shm.Flag  // a reader is, or is about to be, in the kernel
 	rdShut   shm.Flag
 	wrShut   shm.Flag
 
-	dl   sync.Mutex // guards kept, and the move of read deadlines from the anchor to rdLimit
-	kept bool       // on the kernel for good
+	dl   shm.Mutex // guards kept, and the move of read deadlines from the anchor to rdLimit
+	kept bool      // on the kernel for good
 	rdLimit,
 	wrLimit deadline
-	closing sync.Once
-	closed  chan struct{}
+	closing shm.Flag
+	closed  chan struct{} // for those who sleep; closing is set before
 }
 
 var _ interface {
@@ -77,38 +76,29 @@ func (c *Conn) Promoted() bool { return c.link.Load() != nil }
 // Close closes the connection. Blocked calls return net.ErrClosed. As on Linux, unread bytes make
 // the peer see ECONNRESET.
 func (c *Conn) Close() error {
-	err := net.ErrClosed
-	c.closing.Do(func() {
-		close(c.closed)
-		if c.dom != nil {
-			c.dom.mu.Lock()
-			waiting := c.dom.conns[c.cookie] == c
-			delete(c.dom.conns, c.cookie)
-			c.dom.mu.Unlock()
-			if waiting {
-				c.dom.client.Gone(c.cookie, 0, 0)
-			}
+	if c.closing.Swap(true) {
+		return c.wrap("close", net.ErrClosed)
+	}
+	close(c.closed)
+	if c.dom != nil {
+		c.dom.mu.Lock()
+		waiting := c.dom.conns[c.cookie] == c
+		delete(c.dom.conns, c.cookie)
+		c.dom.mu.Unlock()
+		if waiting {
+			c.dom.client.Gone(c.cookie, 0, 0)
 		}
-		c.dl.Lock()
-		l := c.link.Load() // promote sees closed from here on
-		c.dl.Unlock()
-		if l == nil {
-			err = c.tcp.Close()
-		} else {
-			err = l.close()
-		}
-	})
-	return c.wrapped("close", err)
+	}
+	c.dl.Lock()
+	l := c.link.Load() // promote sees closing from here on
+	c.dl.Unlock()
+	if l == nil {
+		return c.wrapped("close", c.tcp.Close())
+	}
+	return c.wrapped("close", l.close())
 }
 
-func (c *Conn) isClosed() bool {
-	select {
-	case <-c.closed:
-		return true
-	default:
-		return false
-	}
-}
+func (c *Conn) isClosed() bool { return c.closing.Load() }
 
 // CloseWrite sends FIN after the bytes written so far.
 func (c *Conn) CloseWrite() error {

@@ -9,7 +9,7 @@ import (
 // wait. The zero value is no limit.
 type deadline struct {
 	mu      sync.Mutex
-	timer   *time.Timer
+	timer   timer
 	expired chan struct{} // closed when the time has come; nil until somebody asked
 }
 
@@ -28,8 +28,8 @@ func (d *deadline) set(t time.Time) {
 		return
 	}
 	expired := d.expired
-	if wait := time.Until(t); wait > 0 {
-		d.timer = time.AfterFunc(wait, func() { close(expired) })
+	if wait := timeTo(t); wait > 0 {
+		d.timer = afterFunc(wait, func() { close(expired) })
 	} else {
 		close(expired)
 	}

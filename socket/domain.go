@@ -24,11 +24,11 @@ type domain struct {
 	client  *wire.Client // nil in tests that introduce by hand
 	page    *queue.Page
 	bell    *queue.OwnBell
-	sock    *net.UnixConn // bound to the bell's address
-	ringer  *queue.Ringer
+	sock    bellSocket // bound to the bell's address
+	ringer  bellRinger
 	anchors anchorSet
 
-	mu      sync.Mutex // guards what follows
+	mu      shm.Mutex // guards what follows
 	conns   map[uint64]*Conn
 	arenas  map[uint32]sharedArena
 	members []member // by member of the bell
@@ -119,7 +119,7 @@ func newDomain(page *queue.Page) (*domain, error) {
 	if err != nil {
 		sock.Close()
 		ringer.Close()
-		anchors.file.Close()
+		anchors.close()
 		return nil, err
 	}
 	d := &domain{

@@ -71,7 +71,7 @@ func (c *Conn) promote(shared sharedArena, at place) bool {
 	c.dl.Unlock()
 	l.slot.Attach(at.end)
 	if c.inKernel.Load() {
-		go l.evict()
+		spawn(l.evict)
 	}
 	return true
 }

@@ -45,7 +45,7 @@ func newByHand(t testing.TB) *byHand {
 	}
 	t.Cleanup(func() {
 		d.sock.Close()
-		d.anchors.file.Close()
+		d.anchors.close()
 	})
 	return &byHand{domain: d, shared: sharedArena{arena, page}}
 }

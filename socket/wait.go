@@ -1,7 +1,6 @@
 package socket
 
 import (
-	"runtime"
 	"time"
 
 	"github.com/socksdirect/libsd/internal/shm"
@@ -9,11 +8,7 @@ import (
 )
 
 const (
-	// Longer than a round trip between two parked Go processes (30 µs), or two ends which have
-	// both given up spinning would never find out that it pays.
-	spinFor     = 50 * time.Microsecond
 	spinPauses  = 2  // processor pauses between two looks, 0.1 µs
-	spinYield   = 32 // looks between two yields to other goroutines
 	spinGiveUp  = 8  // fruitless spins after which most waits do not spin
 	spinTryOnce = 32 // of so many waits one still tries
 
@@ -94,28 +89,6 @@ func (w *waiter) step(ready func() bool, limit, closed <-chan struct{}) {
 
 func (w *waiter) begin() { w.stage = hot }
 
-// sleep blocks the goroutine, at most for bound unless that is 0. It tells whether it was woken.
-func (w *waiter) sleep(bound time.Duration, limit, closed <-chan struct{}) bool {
-	var tick <-chan time.Time
-	if bound > 0 {
-		if w.timer == nil {
-			w.timer = time.NewTimer(bound)
-		} else {
-			w.timer.Reset(bound)
-		}
-		tick = w.timer.C
-		defer w.timer.Stop()
-	}
-	select {
-	case <-w.wake:
-		return true
-	case <-limit:
-	case <-closed:
-	case <-tick:
-	}
-	return false
-}
-
 // spin looks for a short time, if that has paid off lately. A peer on this very processor can do
 // nothing while we look: it gets the processor instead.
 func (w *waiter) spin(ready func() bool) bool {
@@ -128,7 +101,7 @@ func (w *waiter) spin(ready func() bool) bool {
 		}
 		w.skipped = 0
 	}
-	start := time.Now()
+	start := now()
 	for i := 1; ; i++ {
 		if ready() {
 			w.fruit = 0
@@ -136,8 +109,8 @@ func (w *waiter) spin(ready func() bool) bool {
 		}
 		shm.Pause(spinPauses)
 		if i%spinYield == 0 {
-			runtime.Gosched()
-			if time.Since(start) > spinFor {
+			shm.Yield()
+			if since(start) > spinFor {
 				break
 			}
 		}
@@ -148,13 +121,13 @@ func (w *waiter) spin(ready func() bool) bool {
 
 func (w *waiter) yield(ready func() bool) bool {
 	for range yields {
-		start := time.Now()
-		runtime.Gosched()
+		start := now()
+		shm.Yield()
 		shm.YieldCPU()
 		if ready() {
 			return true
 		}
-		if time.Since(start) > yieldLimit {
+		if since(start) > yieldLimit {
 			break
 		}
 	}

@@ -1,73 +1,19 @@
 package socket
 
-import (
-	"os"
-	"time"
+import "time"
 
-	"golang.org/x/sys/unix"
+// TCP states as tcp_info has them (net/tcp_states.h).
+const (
+	tcpClose    = 7
+	tcpTimeWait = 6
+	tcpCloseWt  = 8
+	tcpLastAck  = 9
+	tcpClosing  = 11
 )
 
 // evictEvery is the pause between attempts to call a reader out of the kernel; one is nearly
 // always enough.
 const evictEvery = 50 * time.Microsecond
-
-// anchorSet is one epoll set with the anchors of all promoted connections of a domain. One goroutine
-// waits for it in the netpoller: a connection costs none.
-type anchorSet struct{ file *os.File }
-
-func newAnchorSet() (anchorSet, error) {
-	fd, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
-	if err != nil {
-		return anchorSet{}, os.NewSyscallError("epoll_create1", err)
-	}
-	if err := unix.SetNonblock(fd, true); err != nil { // what os takes for: can be polled
-		unix.Close(fd)
-		return anchorSet{}, os.NewSyscallError("fcntl", err)
-	}
-	return anchorSet{os.NewFile(uintptr(fd), "anchors")}, nil
-}
-
-// control adds an anchor, under the number of a member of the bell, or removes it. The set reports
-// each arrival and the state at the start.
-func (s anchorSet) control(op int, a anchor, member uint32) error {
-	raw, err := s.file.SyscallConn()
-	if err != nil {
-		return err
-	}
-	set := -1
-	if err := raw.Control(func(fd uintptr) { set = int(fd) }); err != nil {
-		return err
-	}
-	ctlErr := a.raw.Control(func(fd uintptr) {
-		err = unix.EpollCtl(set, op, int(fd), &unix.EpollEvent{
-			Events: unix.EPOLLIN | unix.EPOLLRDHUP | unix.EPOLLET, Fd: int32(member),
-		})
-	})
-	if ctlErr != nil {
-		return ctlErr
-	}
-	return os.NewSyscallError("epoll_ctl", err)
-}
-
-// watch calls f with the member of each anchor on which something happened, until the set is closed.
-func (s anchorSet) watch(f func(member uint32)) {
-	raw, err := s.file.SyscallConn()
-	if err != nil {
-		return
-	}
-	events := make([]unix.EpollEvent, 64)
-	raw.Read(func(set uintptr) bool {
-		for {
-			n, err := unix.EpollWait(int(set), events, 0)
-			if err != nil && err != unix.EINTR || err == nil && n == 0 {
-				return err != nil
-			}
-			for _, e := range events[:max(n, 0)] {
-				f(uint32(e.Fd))
-			}
-		}
-	})
-}
 
 // stir looks at the anchor of the link whose reader has this member.
 func (d *domain) stir(member uint32) {
@@ -85,8 +31,8 @@ func (d *domain) stir(member uint32) {
 
 // look reads off the anchor whether the peer has ended the connection.
 func (l *link) look() {
-	s := uint8(0)
-	if l.c.tcp.raw.Control(func(fd uintptr) { s = state(fd) }) != nil {
+	s, err := l.c.tcp.state()
+	if err != nil {
 		return
 	}
 	if s == tcpClose {
@@ -100,6 +46,16 @@ func (l *link) look() {
 	}
 }
 
+// finReceived tells it from the state, because a local shutdown for reading looks like FIN in
+// everything that poll reports.
+func finReceived(state uint8) bool {
+	switch state {
+	case tcpCloseWt, tcpLastAck, tcpClosing, tcpTimeWait, tcpClose:
+		return true
+	}
+	return false
+}
+
 // fullyClosed asks the kernel whether the peer has closed its socket. Precondition: no FIN of ours was
 // sent, or the answer may mean only that both directions have ended.
 func (l *link) fullyClosed() bool {
@@ -110,6 +66,6 @@ func (l *link) fullyClosed() bool {
 func (l *link) evict() {
 	for l.c.inKernel.Load() {
 		l.c.tcp.SetReadDeadline(time.Unix(1, 0))
-		time.Sleep(evictEvery)
+		nap(evictEvery)
 	}
 }

@@ -136,10 +136,10 @@ func (l *link) peerGone() bool {
 	if l.full.Load() || l.rst.Load() {
 		return true
 	}
-	if !l.fin.Load() || l.out().Unread() > 0 && time.Since(l.asked) < askEvery {
+	if !l.fin.Load() || l.out().Unread() > 0 && since(l.asked) < askEvery {
 		return false
 	}
-	l.asked = time.Now()
+	l.asked = now()
 	if !l.fullyClosed() {
 		return false
 	}
