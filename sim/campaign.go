@@ -3,6 +3,9 @@ package sim
 import (
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
 	"time"
 )
 
@@ -33,6 +36,21 @@ type Found struct {
 	History   []string
 	// Parameters are the decisions that are not about scheduling, as "name = c of n".
 	Parameters []string
+}
+
+// Save writes the recording into dir and, beside it, the picture if there is one. It returns the
+// recording's path.
+func (f *Found) Save(dir string) (string, error) {
+	path := filepath.Join(dir, fmt.Sprintf("%s-%d.sim", f.Recording.Scenario, f.Recording.Seed))
+	if err := f.Recording.Write(path); err != nil || f.Picture == nil {
+		return path, err
+	}
+	html, err := os.Create(strings.TrimSuffix(path, ".sim") + ".html")
+	if err != nil {
+		return path, err
+	}
+	defer html.Close()
+	return path, f.Picture(html)
 }
 
 // Run runs all scenarios on each seed until a failure, the last seed or the end of time.
@@ -82,7 +100,7 @@ func chooserOf(seed uint64) Chooser {
 func again(s *Scenario, c Config, w *World, seed uint64) error {
 	w2, _ := s.Run(c, NewReplay(w.trace))
 	if w2.Hash() != w.Hash() {
-		return &Failure{"nondeterminism", fmt.Sprintf("seed %d has hash %#x, then %#x", seed, w.Hash(), w2.Hash()), w.steps}
+		return &Failure{Kind: "nondeterminism", Detail: fmt.Sprintf("seed %d has hash %#x, then %#x", seed, w.Hash(), w2.Hash()), Step: w.steps}
 	}
 	return nil
 }

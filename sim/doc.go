@@ -7,6 +7,7 @@
 //	thread.go         Thread: a coroutine; Step, Block, Syscall
 //	memory_unsafe.go  store buffers and what thread operations do to memory
 //	futex.go          futex and membarrier
+//	tcp.go            Endpoint: one end of a kernel TCP connection
 //	chooser.go        Chooser, the one seam of all decisions: random, replay; pct.go, explore.go
 //	event.go          the last events, their hash, names of words
 //	replay.go         runs as files

@@ -3,6 +3,7 @@ package sim
 import (
 	"errors"
 	"fmt"
+	"io"
 	"math"
 	"strings"
 	"time"
@@ -70,6 +71,8 @@ type Failure struct {
 	Kind   string // "stream", "exclusion", "deadlock", "livelock", "linearizability", "leak", "panic", …
 	Detail string
 	Step   int
+	// Picture, if any, writes HTML that shows what is wrong.
+	Picture func(w io.Writer) error
 }
 
 func (f *Failure) Error() string { return fmt.Sprintf("%s at step %d: %s", f.Kind, f.Step, f.Detail) }
@@ -187,8 +190,13 @@ func (w *World) Range(lo, hi int, label string) int { return lo + w.Choose(hi-lo
 
 // Failf ends the run as incorrect. The first failure counts.
 func (w *World) Failf(kind, format string, args ...any) {
+	w.FailPicture(nil, kind, format, args...)
+}
+
+// FailPicture is Failf with a picture.
+func (w *World) FailPicture(picture func(w io.Writer) error, kind, format string, args ...any) {
 	if w.fail == nil {
-		w.fail = &Failure{kind, fmt.Sprintf(format, args...), w.steps}
+		w.fail = &Failure{kind, fmt.Sprintf(format, args...), w.steps, picture}
 		if t := w.cur; t != nil && t.state != dead && t.state != done {
 			t.suspend() // the run ends here
 		}
@@ -282,7 +290,7 @@ func (w *World) hang(kind, why string) {
 			s.WriteString("\n  " + t.describe())
 		}
 	}
-	w.fail = &Failure{kind, s.String(), w.steps}
+	w.fail = &Failure{Kind: kind, Detail: s.String(), Step: w.steps}
 }
 
 // Kill ends a process as kill -9 does: between two instructions of each of its threads.

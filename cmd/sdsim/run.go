@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"maps"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -103,8 +102,8 @@ func progress(t sim.Tally) string {
 // report prints a failure and saves its recording.
 func report(f *sim.Found, dir string) {
 	r := f.Recording
-	path := filepath.Join(dir, fmt.Sprintf("%s-%d.sim", r.Scenario, r.Seed))
-	if err := r.Write(path); err != nil {
+	path, err := f.Save(dir)
+	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 	}
 	fmt.Printf("FAILED: %s\nscenario %s, seed %d, %d decisions\n", f.Failure, r.Scenario, r.Seed, len(r.Choices))
@@ -115,6 +114,9 @@ func report(f *sim.Found, dir string) {
 	fmt.Println("last events:")
 	for _, l := range f.History {
 		fmt.Println(l)
+	}
+	if f.Picture != nil {
+		fmt.Printf("picture: %s\n", strings.TrimSuffix(path, ".sim")+".html")
 	}
 	fmt.Printf("saved: %s\nreplay: sdsim replay %s\nshrink: sdsim shrink %s\n", path, path, path)
 }

@@ -33,7 +33,8 @@ var mayImport = map[string][]string{
 	"model":                         {}, // what Linux does, whatever we do
 	"sim":                           {"internal/shm"},
 	"sim/csim":                      {".", "sim", "internal/shm", "queue", "monitor/wire", "monitor", "trace"}, // needs cgo: it runs the C core
-	"sim/scene":                     {"sim", "internal/shm", "queue"},
+	"sim/scene":                     {"sim", "sim/linear", "internal/shm", "queue", "socket"},
+	"sim/linear":                    {"sim"},
 	"sim/canary":                    {},
 	"cmd/sdsim":                     {"internal/shm", "sim", "sim/scene", "sim/canary", "sim/csim"},
 	"tests":                         {"socket", "monitor/wire", "tests/harness"},
@@ -48,7 +49,7 @@ var mayImport = map[string][]string{
 var foreign = map[string]func(f file) bool{
 	"golang.org/x/sys/":                 func(file) bool { return true },
 	"github.com/spf13/cobra":            func(f file) bool { return f.folder() == "cmd/sdirect" || f.folder() == "cmd/sdsim" },
-	"github.com/anishathalye/porcupine": func(f file) bool { return f.folder() == "trace" },
+	"github.com/anishathalye/porcupine": func(f file) bool { return f.folder() == "trace" || f.folder() == "sim/linear" },
 	"golang.org/x/net/":                 file.test,
 	"pgregory.net/rapid":                file.test,
 	"google.golang.org/grpc/":           inGolibs,

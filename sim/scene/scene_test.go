@@ -16,7 +16,8 @@ func TestSmoke(t *testing.T) {
 			c := sim.Campaign{Scenarios: []*sim.Scenario{s}, From: 1, To: 300, Twice: 16}
 			tally, found := c.Run()
 			if found != nil {
-				t.Fatalf("seed %d: %v", found.Recording.Seed, found.Failure)
+				path, err := found.Save(t.ArtifactDir())
+				t.Fatalf("seed %d: %v\nsaved: %s (%v)", found.Recording.Seed, found.Failure, path, err)
 			}
 			t.Logf("%d runs, %.2f M steps/s, covered %v", tally.Runs, float64(tally.Steps)/1e6/tally.Elapsed.Seconds(), tally.Covered)
 		})
