@@ -32,7 +32,7 @@ var mayImport = map[string][]string{
 	"trace":                         {},
 	"model":                         {}, // what Linux does, whatever we do
 	"sim":                           {"internal/shm"},
-	"sim/csim":                      {".", "sim", "internal/shm", "queue", "monitor/wire", "monitor", "trace"}, // needs cgo: it runs the C core
+	"sim/csim":                      {".", "sim", "sim/linear", "internal/shm", "queue", "monitor/wire", "monitor", "trace"}, // needs cgo: it runs the C core
 	"sim/scene":                     {"sim", "sim/linear", "internal/shm", "queue", "socket"},
 	"sim/linear":                    {"sim"},
 	"sim/canary":                    {},

@@ -2,6 +2,8 @@
 
 package csim
 
+import "github.com/socksdirect/libsd/sim/linear"
+
 // tally checks messages of one byte, sender in the upper two bits and a count below, which several
 // threads send and several receive.
 type tally struct {
@@ -10,6 +12,7 @@ type tally struct {
 	seen     map[byte]bool
 	last     map[*Thread]*[4]int // by sender: what a reader saw
 	received int
+	order    *linear.History // nil: porcupine is not asked
 }
 
 func newTally(w *World) *tally {
@@ -18,10 +21,12 @@ func newTally(w *World) *tally {
 
 func (y *tally) send(t *Thread, fd, sender, n int) int64 {
 	for y.sent[sender] < n {
-		r := t.send(fd, []byte{byte(sender<<6 | y.sent[sender])}, 0)
+		message, began := []byte{byte(sender<<6 | y.sent[sender])}, y.order.Begin()
+		r := t.send(fd, message, 0)
 		if r < 0 {
 			return r
 		}
+		y.order.Sent(t.Thread, began, message)
 		y.sent[sender]++
 	}
 	return 0
@@ -38,7 +43,9 @@ func (y *tally) recv(t *Thread, fd, most int) int64 {
 
 // take receives once.
 func (y *tally) take(t *Thread, fd, most, flags int) (int, int64) {
+	began := y.order.Begin()
 	b, err := t.recv(fd, most, flags)
+	y.order.Received(t.Thread, began, b)
 	last := y.last[t]
 	if last == nil {
 		last = &[4]int{-1, -1, -1, -1}

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/socksdirect/libsd/sim/linear"
 )
 
 // epoll: neither end blocks in a call that moves bytes.
@@ -86,6 +88,7 @@ func pool(w *World) {
 	w.ends[1].nonblock = true
 	n := w.Range(1, 60, "messages")
 	y := newTally(w)
+	y.order = linear.New(w.World, "messages")
 	a.main(fa, 0, 1, func(t *Thread) {
 		for i := range n {
 			if r := y.send(t, fa, 0, i+1); r != 0 {
@@ -106,20 +109,13 @@ func pool(w *World) {
 				t.epollWait(ep)
 				got := 0
 				for more := true; more; {
-					m, err := t.recv(fb, 1, 0)
+					n, err := y.take(t, fb, 1, 0)
 					if err < 0 && err != -int64(unix.EAGAIN) {
 						w.Failf("result", "recv: %d", err)
 					}
-					for _, c := range m {
-						if y.seen[c] {
-							w.Failf("stream", "%s: message %d again", t, c)
-						}
-						y.seen[c] = true
-						y.received++
-					}
-					got += len(m)
-					ended = len(m) == 0 && err == 0
-					more = edge != 0 && len(m) > 0
+					got += n
+					ended = n == 0 && err == 0
+					more = edge != 0 && n > 0
 				}
 				if ended && edge != 0 { // nobody else is told of it
 					t.epollCtl(ep, unix.EPOLL_CTL_MOD, fb, unix.EPOLLIN|edge)

@@ -18,7 +18,7 @@ import (
 // judging bounds, in real time, how long porcupine thinks about one run. No verdict is a failure.
 const judging = 20 * time.Second
 
-// History is the calls of one direction.
+// History is the calls of one direction; nil is one that nobody asks for.
 type History struct {
 	w     *sim.World
 	name  string
@@ -26,7 +26,7 @@ type History struct {
 	clock int64
 }
 
-// New is a history that is judged at the end of the run.
+// New is a history that is judged at the end of the run, unless a process was killed in it.
 func New(w *sim.World, name string) *History {
 	h := &History{w: w, name: name}
 	w.AtEnd(h.judge)
@@ -50,6 +50,9 @@ type call struct {
 
 // Begin is the time at which a call begins.
 func (h *History) Begin() int64 {
+	if h == nil {
+		return 0
+	}
 	h.clock++
 	return h.clock
 }
@@ -65,6 +68,9 @@ func (h *History) Shut(t *sim.Thread, began int64) { h.add(t, began, shut, nil) 
 func (h *History) Ended(t *sim.Thread, began int64) { h.add(t, began, eof, nil) }
 
 func (h *History) add(t *sim.Thread, began int64, k kind, data []byte) {
+	if h == nil {
+		return
+	}
 	c := &call{k, bytes.Clone(data)}
 	h.ops = append(h.ops, porcupine.Operation{ClientId: t.ID, Input: c, Call: began, Return: h.Begin()})
 }
@@ -134,6 +140,9 @@ func more(data []byte) string {
 }
 
 func (h *History) judge() {
+	if h.w.Faults.Struck {
+		return // a call in which a process died has no end
+	}
 	verdict, info := porcupine.CheckOperationsVerbose(model, h.ops, judging)
 	if verdict == porcupine.Ok {
 		h.w.Cover("linearizable " + h.name)
