@@ -37,7 +37,7 @@ func planted(t *testing.T) string {
 func TestCanaries(t *testing.T) {
 	bin := planted(t)
 	t.Run("recordings", func(t *testing.T) {
-		out, err := exec.Command(bin, "hunt", "--replay", "../../sim/scene/testdata").CombinedOutput()
+		out, err := exec.Command(bin, "hunt", "--replay", "../../sim/scene/testdata,../../sim/csim/testdata/monitor").CombinedOutput()
 		if t.Logf("%s", out); err != nil {
 			t.Error(err)
 		}
