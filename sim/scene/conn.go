@@ -109,11 +109,18 @@ func connection(w *sim.World) {
 	w.Faults.Kills = max(0, w.Choose(3, "kills")-1)
 	instant := w.Choose(2, "instant") == 1
 	delay := [2]int{sizes(w, "delay", 1, 60), sizes(w, "delay", 1, 60)}
+	first, introduced := w.Choose(2, "introduced first") == 1, 0
 	var cut [2]bool
 	early := w.Choose(8, "early")
 	p := newPair(w, instant, func(p *pair, i int, t *sim.Thread) {
 		c, working := p.conn[i], 2
-		p.introduceLater(i, delay[i])
+		if first {
+			p.introduce(i)
+			introduced++
+			t.Block("introduced", func() bool { return introduced == 2 || w.Faults.Struck }, -1)
+		} else {
+			p.introduceLater(i, delay[i])
+		}
 		p.proc[i].Go("send", func(t *sim.Thread) {
 			if flows[i].send(c, &cut); !cut[i] {
 				c.CloseWrite()
