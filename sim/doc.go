@@ -9,6 +9,7 @@
 //	futex.go          futex and membarrier
 //	tcp.go            Endpoint: one end of a kernel TCP connection
 //	chooser.go        Chooser, the one seam of all decisions: random, replay; pct.go, explore.go
+//	reduce_unsafe.go  what an exploration leaves out
 //	event.go          the last events, their hash, names of words
 //	replay.go         runs as files
 //

@@ -43,6 +43,9 @@ func (e *Explorer) States() int { return len(e.seen) }
 // Runs is how many runs were made, the present one included.
 func (e *Explorer) Runs() int { return e.next + 1 }
 
+// Open is how many more runs are queued.
+func (e *Explorer) Open() int { return len(e.queue) - e.next - 1 }
+
 // Visit remembers the state after the last deviation.
 func (e *Explorer) Visit(state uint64) bool {
 	if e.Deviations > 0 {

@@ -8,7 +8,7 @@ import "math"
 type Faults struct {
 	Kills   int // processes, of those that are mortal
 	Signals int // early ends of sleeps
-	Ticks   int // under exploration: deadlines that come while something else could happen
+	Ticks   int // under exploration: deadlines that come while something else could happen; -1 = any number
 
 	Struck bool // a process was killed
 

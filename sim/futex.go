@@ -12,6 +12,7 @@ func (t *Thread) FutexWait(p *uint32, v uint32, timeout time.Duration) {
 	}
 	t.Syscall("futex-wait")
 	now := t.peek32(p)
+	t.looked(p)
 	t.event(opLoad, p, uint64(now))
 	if now != v {
 		return
@@ -41,6 +42,9 @@ func (t *Thread) Membarrier() {
 		return
 	}
 	t.Syscall("membarrier")
+	if r := t.w.reduce; r != nil {
+		r.note(t, t.Proc.fence(), true)
+	}
 	for _, s := range t.Proc.threads {
 		s.drainAll()
 	}

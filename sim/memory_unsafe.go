@@ -10,7 +10,8 @@ type store struct {
 	size uintptr
 	v    uint64
 	data []byte
-	at   Time
+	at   Time // when it entered the buffer; in an exploration: or before, never = it is not known
+	step int
 }
 
 const (
@@ -24,6 +25,8 @@ const (
 func addr(p *uint32) uintptr { return uintptr(unsafe.Pointer(p)) }
 
 func (t *Thread) peek32(p *uint32) uint32 { return uint32(t.view(unsafe.Pointer(p), 4)) }
+
+func (t *Thread) looked(p *uint32) { t.used(unsafe.Pointer(p), 4, false) }
 
 func (t *Thread) event(op op, p *uint32, v uint64) { t.w.event(t, op, unsafe.Pointer(p), "", v) }
 
@@ -138,11 +141,14 @@ func (t *Thread) push(s store) {
 	if len(t.buf)-t.first >= bufferDepth {
 		t.drainOne()
 	}
-	s.at = t.w.now
+	if s.at, s.step = t.w.now, t.w.steps; t.w.Explore {
+		s.at = never
+	}
 	t.buf = append(t.buf, s)
 }
 
 func (t *Thread) apply(s *store) {
+	t.used(s.p, s.size, true)
 	if s.data != nil {
 		t.w.setBytes(s.p, s.data)
 		t.w.recycle(s.data)
@@ -172,7 +178,8 @@ func (t *Thread) Load(p unsafe.Pointer, size uintptr) uint64 {
 	if t.state == dead {
 		return raw(p, size)
 	}
-	t.Step("load")
+	t.step("load", t.alone(p, size, false))
+	t.used(p, size, false)
 	v := t.view(p, size)
 	t.w.event(t, opLoad, p, "", v)
 	return v
@@ -183,19 +190,9 @@ func (t *Thread) Store(p unsafe.Pointer, size uintptr, v uint64) {
 	if t.state == dead {
 		return
 	}
-	t.local("store")
+	t.step("store", t.aloneStore(p, size))
 	t.push(store{p: p, size: size, v: v})
 	t.w.event(t, opStore, p, "", v)
-}
-
-// local is a Step of which nobody else can tell when it happens, but whether.
-func (t *Thread) local(label string) {
-	if t.w.Explore && !t.Proc.mortal && !t.w.SC {
-		t.w.steps++
-		t.where, t.fresh = label, false
-		return
-	}
-	t.Step(label)
 }
 
 // Locked is a locked operation, a full barrier; a and b are its operands. It returns
@@ -207,7 +204,8 @@ func (t *Thread) Locked(op op, p unsafe.Pointer, size uintptr, a, b uint64) (old
 		}
 		return raw(p, size)
 	}
-	t.Step(opNames[op])
+	t.step(opNames[op], t.aloneLocked(p, size))
+	t.used(p, size, true)
 	t.drainAll()
 	old = raw(p, size)
 	v := op.apply(old, a, b)
@@ -240,9 +238,9 @@ func (o op) apply(old, a, b uint64) uint64 {
 // CopyIn stores src at dst in two pieces.
 func (t *Thread) CopyIn(dst, src []byte) {
 	t.pieces(len(src), func(lo, hi int) {
-		t.local("copy-in")
-		data := append(t.w.buffer(hi-lo), src[lo:hi]...)
 		p := unsafe.Pointer(&dst[lo])
+		t.step("copy-in", t.aloneStore(p, uintptr(hi-lo)))
+		data := append(t.w.buffer(hi-lo), src[lo:hi]...)
 		t.w.event(t, opCopyIn, p, "", uint64(hi-lo))
 		t.push(store{p: p, size: uintptr(hi - lo), data: data})
 	})
@@ -251,9 +249,10 @@ func (t *Thread) CopyIn(dst, src []byte) {
 // CopyOut loads src into dst in two pieces.
 func (t *Thread) CopyOut(dst, src []byte) {
 	t.pieces(len(src), func(lo, hi int) {
-		t.Step("copy-out")
-		copy(dst[lo:hi], src[lo:hi])
 		from := unsafe.Pointer(&src[lo])
+		t.step("copy-out", t.alone(from, uintptr(hi-lo), false))
+		t.used(from, uintptr(hi-lo), false)
+		copy(dst[lo:hi], src[lo:hi])
 		for i := t.first; i < len(t.buf); i++ {
 			s := &t.buf[i]
 			a, b := overlap(s, from, uintptr(hi-lo))

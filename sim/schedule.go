@@ -42,6 +42,7 @@ func (w *World) schedule(cur *Thread) *Thread {
 		if w.steps >= w.next {
 			w.next = w.Faults.strike(w)
 		}
+		w.drainAlone(cur)
 		if w.gather(cur); len(w.options) == 0 {
 			if !w.finished() {
 				w.hang("deadlock", "nothing can happen any more:")
@@ -73,7 +74,7 @@ func (w *World) schedule(cur *Thread) *Thread {
 			o.t.drainOne()
 			w.event(o.t, opDrain, nil, "", 0)
 		case tick:
-			if len(w.options) > 1 {
+			if len(w.options) > 1 && w.Faults.Ticks > 0 {
 				w.Faults.Ticks--
 			}
 			w.advance()
@@ -132,11 +133,8 @@ func (w *World) gather(cur *Thread) {
 			o = append(o, option{kind: drain, t: t})
 		}
 	}
-	if timed && !w.Timeless && (!w.Explore || w.Faults.Ticks > 0 || len(o) == 0) {
+	if timed && !w.Timeless && (!w.Explore || w.Faults.Ticks != 0 || len(o) == 0) {
 		o = append(o, option{kind: tick})
-	}
-	if w.Explore {
-		o = w.Faults.options(w, o)
 	}
 	if len(o) == 0 {
 		for _, p := range w.procs {
@@ -152,6 +150,9 @@ func (w *World) gather(cur *Thread) {
 			}
 		}
 	}
+	if w.Explore && len(o) > 0 { // no fault is to help out of a deadlock
+		o = w.Faults.options(w, o)
+	}
 	w.options = o
 }
 
@@ -165,12 +166,28 @@ func (w *World) advance() {
 	}
 	w.now = to
 	for _, t := range w.threads {
+		w.date(t, to)
 		for t.first < len(t.buf) && t.buf[t.first].at+drainBound <= to {
 			t.drainOne()
 		}
 	}
 	w.event(nil, opTick, nil, "", uint64(to))
 	w.changed()
+}
+
+// date bounds when the stores of t's buffer came into it, in an exploration: before now, and before
+// whoever went to sleep after them did. As code takes no time, this is all that is known; so a store
+// stays for as long as it may.
+func (w *World) date(t *Thread, now Time) {
+	for i := t.first; i < len(t.buf) && w.Explore; i++ {
+		s := &t.buf[i]
+		s.at = min(s.at, now)
+		for _, o := range w.threads {
+			if o.state == blocked && o.deadline != never && s.step < o.slept {
+				s.at = min(s.at, o.since)
+			}
+		}
+	}
 }
 
 // state is a hash of everything that the future depends on.
@@ -182,9 +199,7 @@ func (w *World) state() uint64 {
 		if t.state == blocked {
 			h = mix(h, uint64(t.deadline-w.now))
 		}
-		if t.state == idle {
-			h = mix(h, b2u(t.version != w.version))
-		}
+		h = mix(h, b2u(t.version != w.version)) // whether its next Spin waits
 		for i := t.first; i < len(t.buf); i++ {
 			s := &t.buf[i]
 			h = mix(h, w.word(s.p))
@@ -193,17 +208,33 @@ func (w *World) state() uint64 {
 			} else {
 				h = mix(h, s.v)
 			}
-			h = mix(h, uint64(w.now-s.at))
+			if !w.Timeless {
+				h = mix(h, w.age(s))
+			}
 		}
 		h = mix(h, 0xb0f)
 	}
 	for _, p := range w.procs {
-		h = mix(h, b2u(p.Killed)<<1|b2u(p.stopped))
+		h = mix(h, b2u(p.Killed)<<2|b2u(p.exited)<<1|b2u(p.stopped))
 	}
 	for _, f := range w.kernel {
 		h = mix(h, f())
 	}
 	h = mix(h, uint64(w.Faults.Kills)<<16|uint64(w.Faults.Signals)<<8|uint64(w.Faults.Ticks))
+	return h
+}
+
+// age is what the future of a buffered store depends on.
+func (w *World) age(s *store) uint64 {
+	h := uint64(1)
+	if s.at != never {
+		h = uint64(w.now - s.at)
+	}
+	for _, o := range w.threads {
+		if o.state == blocked && o.deadline != never {
+			h = mix(h, b2u(s.step < o.slept))
+		}
+	}
 	return h
 }
 

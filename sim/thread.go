@@ -35,6 +35,14 @@ type Thread struct {
 	buf   []store // the store buffer, oldest at buf[first]
 	first int
 
+	since Time // when it went to sleep
+	slept int  // at which step
+
+	lock   uint64         // that it holds, for reduction
+	parent *Thread        // that started it
+	phases []uint64       // its Checkpoints
+	later  map[uint64]use // what it will use
+
 	hist    uint64 // hash of all that it did and saw: determines where its body is
 	touched uint64 // how many words outside regions it was the first to touch
 }
@@ -55,8 +63,11 @@ type killed struct{}
 // Go starts a thread of p. It runs when the chooser says so.
 func (p *Process) Go(name string, body func(t *Thread)) *Thread {
 	w := p.w
-	t := &Thread{w: w, Proc: p, Name: name, ID: len(w.threads), fresh: true}
+	t := &Thread{w: w, Proc: p, Name: name, ID: len(w.threads), fresh: true, parent: w.cur}
 	t.hist = mix(uint64(t.ID), 1)
+	if w.reduce != nil {
+		w.reduce.enter(t, t.hist)
+	}
 	t.resume, t.stop = iter.Pull(func(yield func(struct{}) bool) {
 		t.yield = yield
 		defer t.finish()
@@ -91,17 +102,25 @@ func (t *Thread) World() *World { return t.w }
 func (t *Thread) Dead() bool { return t.state == dead }
 
 // Step is a point where others may run, stores drain, time pass and faults strike.
-func (t *Thread) Step(label string) {
+func (t *Thread) Step(label string) { t.step(label, false) }
+
+// step is Step; alone says that it makes no difference when it happens.
+func (t *Thread) step(label string, alone bool) {
 	w := t.w
 	if t.state == dead {
 		return
 	}
 	w.steps++
 	t.where = label
-	if t.fresh {
+	switch {
+	case t.fresh:
 		t.fresh = false // that it runs now was just decided
-	} else if w.quantum--; w.quantum <= 0 || w.steps >= w.next {
-		w.pause(t)
+	case alone && w.steps < w.Limit:
+		w.leftOut(t, option{kind: run, t: t})
+	default:
+		if w.quantum--; w.quantum <= 0 || w.steps >= w.next {
+			w.pause(t)
+		}
 	}
 	if w.hashing {
 		t.hist = mix(t.hist, 1)
@@ -109,8 +128,19 @@ func (t *Thread) Step(label string) {
 }
 
 // Syscall is a Step into the kernel, whose locks drain the store buffer.
-func (t *Thread) Syscall(label string) {
-	t.Step(label)
+func (t *Thread) Syscall(label string) { t.syscall(label, false) }
+
+// SyscallOn is Syscall for one that uses a single kernel object, which no kill and no thread uses
+// other than by SyscallOn with the same object.
+func (t *Thread) SyscallOn(label string, object uint64) {
+	t.syscall(label, t.aloneOn(object))
+	if r := t.w.reduce; r != nil {
+		r.note(t, object, true)
+	}
+}
+
+func (t *Thread) syscall(label string, alone bool) {
+	t.step(label, alone)
 	t.drainAll()
 	t.Observe(label, 0)
 }
@@ -123,7 +153,12 @@ func (t *Thread) Observe(label string, v uint64) {
 
 // Checkpoint tells that what the body does from here on depends on x and on shared state only, not
 // on what it saw before. It lets an exploration see that two histories have met again.
-func (t *Thread) Checkpoint(x uint64) { t.hist = mix(uint64(t.ID)+0xc4ec, x) }
+func (t *Thread) Checkpoint(x uint64) {
+	t.hist = mix(uint64(t.ID)+0xc4ec, x)
+	if r := t.w.reduce; r != nil {
+		r.enter(t, t.hist)
+	}
+}
 
 // Block is a system call that sleeps until ready (nil: never by itself), Wake or timeout (negative:
 // none), and tells whether it was not timeout or a signal that ended it.
@@ -148,6 +183,7 @@ func (t *Thread) sleep(label string, ready func() bool, timeout time.Duration) {
 		return
 	}
 	t.woken, t.ready, t.deadline, t.where = false, ready, never, label
+	t.since, t.slept = t.w.now, t.w.steps
 	if timeout >= 0 {
 		t.deadline = t.w.now + Time(timeout)
 	}

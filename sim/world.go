@@ -21,6 +21,8 @@ type Config struct {
 	Explore bool // a decision at each step that others can see, state hashes, no quantum
 	Limit   int  // steps of a run after which it counts as stuck; 0 = 200,000
 	Verbose bool // keep all events, not only the last
+
+	reduce *reduction // of explorations
 }
 
 // World is one run of a simulation.
@@ -45,7 +47,8 @@ type World struct {
 	version uint64
 
 	hashing bool
-	memory  uint64 // hash of memory that differs from its start
+	reduce  *reduction // nil = leave no decision out
+	memory  uint64     // hash of memory that differs from its start
 	regions []region
 	last    int // region of the last address
 	touched wordIDs
@@ -85,7 +88,7 @@ func New(c Config, chooser Chooser) *World {
 	if c.Limit == 0 {
 		c.Limit = 200_000
 	}
-	w := &World{Config: c, chooser: chooser, hashing: c.Explore, next: math.MaxInt, stay: 1}
+	w := &World{Config: c, chooser: chooser, hashing: c.Explore, reduce: c.reduce, next: math.MaxInt, stay: 1}
 	if b, ok := chooser.(interface{ bind(*World) }); ok {
 		b.bind(w)
 	}
@@ -314,6 +317,14 @@ func (w *World) Kill(p *Process) {
 
 // Alive tells whether a process lives, as kill(pid, 0) does.
 func (w *World) Alive(pid uint32) bool {
+	alive := w.alive(pid)
+	if w.Explore && w.cur != nil {
+		w.cur.Observe("alive", b2u(alive))
+	}
+	return alive
+}
+
+func (w *World) alive(pid uint32) bool {
 	if pid < 1 || int(pid) > len(w.procs) {
 		return false
 	}

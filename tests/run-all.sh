@@ -45,7 +45,7 @@ sim() { # the simulator: vet, its tests, recordings of planted bugs, small explo
 	go tool staticcheck -tags sim ./sim/... ./cmd/sdsim ./queue ./internal/shm
 	CGO_ENABLED=1 gotest -tags sim ./sim/... ./cmd/sdsim
 	bin/sdsim run --seeds 1-400 --time 40s --quiet
-	bin/sdsim explore token-2x1 lock-2x2 lock-2x1-kill promotion
+	bin/sdsim explore token-2x1 lock-2x2 lock-2x1-kill park-signal promote promotion
 }
 
 golibs() { # libraries of others over package socket: a module of its own

@@ -177,7 +177,7 @@ func shrink() *cobra.Command {
 }
 
 func explore() *cobra.Command {
-	var sc bool
+	var sc, full bool
 	var most int
 	var planted string
 	c := &cobra.Command{
@@ -193,7 +193,9 @@ func explore() *cobra.Command {
 			failed := false
 			for _, s := range all {
 				start := time.Now()
-				x := s.Explore(sim.Config{SC: sc}, most)
+				x := s.Explore(sim.Config{SC: sc}, !full, most, func(x sim.Explored) {
+					fmt.Fprintf(os.Stderr, "%s: pass %d, %d runs, %d states, %d open\n", s.Name, x.Passes, x.Runs, x.States, x.Open)
+				})
 				state := "complete"
 				if !x.Complete {
 					state = "NOT COMPLETE"
@@ -201,7 +203,7 @@ func explore() *cobra.Command {
 				if x.Failure != nil {
 					state = "FAILED: " + x.Failure.Error()
 				}
-				fmt.Printf("%-18s %9d runs %10d steps %9d states %7.1f s  %s\n", s.Name, x.Runs, x.Steps, x.States, time.Since(start).Seconds(), state)
+				fmt.Printf("%-18s %9d runs %10d steps %9d states %3d passes %7.1f s  %s\n", s.Name, x.Runs, x.Steps, x.States, x.Passes, time.Since(start).Seconds(), state)
 				if x.Failure != nil {
 					r := sim.Recording{Scenario: s.Name, SC: sc, Explore: true, Kind: x.Failure.Kind, Hash: x.Hash, Choices: x.Path}
 					path := s.Name + "-explored.sim"
@@ -219,6 +221,7 @@ func explore() *cobra.Command {
 		},
 	}
 	c.Flags().BoolVar(&sc, "sc", false, "sequential consistency in place of total store order")
+	c.Flags().BoolVar(&full, "full", false, "leave no decision out, whether it makes a difference or not")
 	c.Flags().IntVar(&most, "runs", 0, "stop after so many runs of a scenario")
 	c.Flags().StringVar(&planted, "canary", "", "in a build with canaries: the bug that is on")
 	return c

@@ -3,7 +3,7 @@ package canary
 import "slices"
 
 // Bugs is all planted bugs. Their order is their numbers.
-var Bugs = slices.Concat(rings, sharing, waking, connections, decisions)
+var Bugs = slices.Concat(rings, sharing, waking, connections, decisions, waiting)
 
 const (
 	sender   = "queue/sender.go"

@@ -93,6 +93,7 @@ type Process struct {
 	fds   map[int]file
 	live  int  // threads that have not returned
 	gone  bool // dead, killed or not
+	quiet bool // what comes before the scenario is not done (attached)
 }
 
 // Thread is a thread of a Process. Its body is Go that makes calls to libsd.so.

@@ -19,7 +19,7 @@ func TestExplore(t *testing.T) {
 			if err := Use(); err != nil {
 				t.Fatal(err)
 			}
-			x := s.Explore(sim.Config{}, *seeds*20)
+			x := s.Explore(sim.Config{}, true, *seeds*20, nil)
 			t.Logf("%d runs, %d states, %d steps, complete: %v", x.Runs, x.States, x.Steps, x.Complete)
 			if x.Failure != nil {
 				t.Error(x.Failure)

@@ -3,6 +3,7 @@
 package csim
 
 import (
+	"slices"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -117,6 +118,7 @@ func (p *Process) attached(fd, role, threads int, body func(t *Thread)) {
 		p.w.introduceAll()
 	}
 	m := p.w.early
+	p.quiet = true
 	p.Go("main", func(t *Thread) {
 		p.multi(1)
 		t.quiet = true
@@ -124,6 +126,11 @@ func (p *Process) attached(fd, role, threads int, body func(t *Thread)) {
 		t.Call("sim_attach", int64(fd), int64(role), int64(m.arena.at), int64(m.pages[1-role].at))
 		t.quiet = false
 		p.multi(threads)
+		// What happened quietly is seen by others: nothing happens before all of it.
+		p.quiet = false
+		t.Block("introduced", func() bool {
+			return !slices.ContainsFunc(p.w.procs, func(p *Process) bool { return p.quiet && !p.Killed })
+		}, -1)
 		body(t)
 	})
 }

@@ -139,6 +139,7 @@ func pool(w *World) {
 // park: the hand-shake of publishing, parking and waking.
 func park(w *World) {
 	w.cores = 1
+	w.Faults.Ticks = -1
 	a, b := w.process("a"), w.process("b")
 	fa, fb := w.connect(a, b)
 	s := &stream{w: w, id: 0}

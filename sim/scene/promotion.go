@@ -62,5 +62,5 @@ func promotion(w *sim.World) {
 }
 
 func init() {
-	sim.Register(&sim.Scenario{Name: "promotion", About: "socket.Conn: promotion from TCP at N, both sides free to die at every step", Setup: promotion, Small: true, Deviations: 2})
+	sim.Register(&sim.Scenario{Name: "promotion", About: "socket.Conn: promotion from TCP at N, both sides free to die at every step", Setup: promotion, Small: true, Deviations: 2, Unseen: true})
 }

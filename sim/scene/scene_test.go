@@ -43,17 +43,42 @@ type drawn struct{ t *rapid.T }
 
 func (d drawn) Choose(n int, label string) int { return rapid.IntRange(0, n-1).Draw(d.t, label) }
 
-// TestExploreSmall explores to completion what takes seconds.
+// TestExploreSmall explores to completion what takes seconds, with all decisions and without those that
+// make no difference.
 func TestExploreSmall(t *testing.T) {
-	for _, name := range []string{"lock-2x2", "lock-2x1-kill"} {
+	for _, name := range []string{"lock-2x1-kill", "park"} {
 		s, err := sim.Lookup(name)
 		if err != nil {
 			t.Fatal(err)
 		}
-		x := s.Explore(sim.Config{}, 0)
-		if x.Failure != nil || !x.Complete {
-			t.Errorf("%s: %v, complete %v", name, x.Failure, x.Complete)
+		states := map[bool]int{}
+		for _, reduced := range []bool{false, true} {
+			x := s.Explore(sim.Config{}, reduced, 0, nil)
+			if x.Failure != nil || !x.Complete {
+				t.Errorf("%s: %v, complete %v", name, x.Failure, x.Complete)
+			}
+			states[reduced] = x.States
+			t.Logf("%s: %d runs, %d steps, %d states in pass %d", name, x.Runs, x.Steps, x.States, x.Passes)
 		}
-		t.Logf("%s: %d runs, %d steps, %d states", name, x.Runs, x.Steps, x.States)
+		if states[true] >= states[false] {
+			t.Errorf("%s: nothing was left out", name)
+		}
+	}
+}
+
+// TestExploredRecording: the path of a failure names all decisions, so that it can be played without what
+// the exploration had learnt.
+func TestExploredRecording(t *testing.T) {
+	s := &sim.Scenario{Name: "explored", Setup: func(w *sim.World) {
+		promote(w)
+		w.AtEnd(func() { w.Failf("test", "a run came to its end") })
+	}}
+	x := s.Explore(sim.Config{}, true, 0, nil)
+	if x.Failure == nil || x.Failure.Kind != "test" {
+		t.Fatalf("explored: %v", x.Failure)
+	}
+	w, err := s.Run(sim.Config{Explore: true}, sim.NewReplay(x.Path))
+	if err == nil || w.Hash() != x.Hash {
+		t.Errorf("replayed: %v, hash %#x, want %#x", err, w.Hash(), x.Hash)
 	}
 }

@@ -70,10 +70,14 @@ func segment(readers, writes int, kills bool) func(w *sim.World) {
 func sharedRecv(w *sim.World, l *line, pid uint32, read *uint64, total uint64, rounds int) {
 	r, err := queue.NewReceiver(l.dir, l.rings)
 	must(w, err)
-	buf := make([]byte, 64)
+	t, buf := w.Current(), make([]byte, 64)
 	for done := false; !done && rounds > 0; rounds-- {
-		w.Current().Checkpoint(uint64(min(rounds, 2))) // r is loaded anew
+		if rounds > 1 {
+			await(t, l.dir, total)
+		}
+		t.Checkpoint(uint64(min(rounds, 2))) // r is loaded anew
 		l.dir.RxLock.Lock(pid, w.Alive)
+		t.Hold(1)
 		must(w, r.Reload())
 		if at := r.Head(); at != *read {
 			// Who died after it published has read as well.
@@ -89,10 +93,15 @@ func sharedRecv(w *sim.World, l *line, pid uint32, read *uint64, total uint64, r
 		checkStream(w, int(*read), buf[:n])
 		*read += uint64(n)
 		done = *read == total
+		t.Release()
 		l.dir.RxLock.Unlock()
-		if n == 0 && !done && rounds > 1 {
-			shm.Yield()
-		}
+	}
+}
+
+// await waits until there is something to read, or nothing will be.
+func await(t *sim.Thread, d *queue.Direction, total uint64) {
+	for t.Checkpoint(3); d.Unread() == 0 && shm.Load64(&d.Rx.Head) != total; t.Checkpoint(3) {
+		shm.Yield()
 	}
 }
 
