@@ -252,6 +252,8 @@ int sd_set_ctl(struct sd_set *s, int op, int fd, struct epoll_event *ev)
 	} else if (op == EPOLL_CTL_DEL) {
 		r = kernel_ctl(s, op, fd, 0, 0);
 		unlink_member(m);
+	} else if (op == EPOLL_CTL_MOD && ev && ((ev->events | m->events) & EPOLLEXCLUSIVE)) {
+		r = -EINVAL; /* as Linux; the kernel set may hold other events than the program asked for */
 	} else if (op == EPOLL_CTL_MOD && ev) {
 		uint32_t old = m->events;
 		m->events = ev->events; /* ours_events depends on it */

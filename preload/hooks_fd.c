@@ -209,7 +209,10 @@ SD_EXPORT int ioctl(int fd, unsigned long request, ...)
 			sd_count(SD_COUNT_UNHOOKED);
 		sd_conn_keep(c, fd, SD_STATUS_OPTION);
 	}
-	if (request == FIONREAD && sd_attached(c) && sd_tx_gen(sd_in(c)) != 0) {
+	struct sd_direction *in = sd_attached(c) ? sd_in(c) : NULL;
+	/* What TCP still has on its way, or lost to RST, comes before the ring. */
+	if (request == FIONREAD && in && sd_tx_gen(in) != 0 &&
+	    (sd_peek(&in->rx.rgen) != 0 || sd_kernel_left(fd, sd_peek(&in->seg.base[1])) <= (uint64_t)*(int *)arg)) {
 		uint64_t more = sd_rx_unread(&c->rx);
 		*(int *)arg += more < 1 << 30 ? (int)more : 1 << 30;
 	}
