@@ -18,7 +18,7 @@ func (n step) bind() []Branch {
 		end.addr = AnyPort // what it had is lost
 		return n.fail(eaddrinuse)
 	}
-	end.addr, end.bound = addr, true
+	end.addr, end.bound, end.timeWait = addr, true, false
 	return n.one(0)
 }
 
@@ -66,7 +66,7 @@ func (n step) connect() []Branch {
 		return n.fail(errno)
 	}
 	end := &n.ends[e]
-	wait := !n.files[end.file].nonblock
+	wait := n.waits(end, 0)
 	answer := ealready
 	switch end.link {
 	case connected:
@@ -146,7 +146,7 @@ func (n step) accept() []Branch {
 	switch {
 	case l.tcp != listening:
 		return n.fail(einval)
-	case len(l.queue) == 0 && n.files[l.file].nonblock:
+	case len(l.queue) == 0 && !n.waits(l, 0):
 		return n.fail(eagain)
 	case len(l.queue) == 0:
 		return n.sleep(l.rcvTimeo, -eagain)
@@ -253,7 +253,6 @@ func (s *State) refuse(e int32) {
 func (s *State) release(e int32) {
 	end := &s.ends[e]
 	end.orphan, end.file = true, none
-	unread := len(end.rx) > 0
 	end.shut, end.bound = shutBoth, false
 	switch {
 	case end.tcp == listening:
@@ -262,8 +261,10 @@ func (s *State) release(e int32) {
 	case end.tcp == synSent:
 		end.tcp = closed
 	case end.tcp == closed:
-	case unread || end.linger0:
+	case end.sure > 0 || end.linger0:
 		s.reset(e)
+	case len(end.rx) > 0:
+		end.wire = slices.Insert(slices.Clone(end.wire), 0, doubt)
 	default:
 		s.finish(e)
 	}

@@ -162,33 +162,50 @@ func (s *State) markReady(ep, at int32) {
 	s.wakeFile(ep, evIn|evRdNorm)
 }
 
-// roomy says that an endpoint has certainly room to send again.
-func (s *State) roomy(e int32) {
+// perhaps says that events may have come to those who watch an endpoint.
+func (s *State) perhaps(e, events int32) {
 	if e == none || s.ends[e].file == none {
 		return
 	}
 	for i := range s.files {
 		for at := range s.files[i].items {
-			it := &s.files[i].items[at]
-			if it.file != s.ends[e].file || it.off || it.events&(evOut|evWrNorm) == 0 {
-				continue
+			if it := &s.files[i].items[at]; it.file == s.ends[e].file && it.interest()&events != 0 {
+				it.maybe = true
 			}
-			if it.events&evET != 0 {
-				it.maybe = true // the edge may have been reported already
-			} else {
+		}
+	}
+}
+
+// roomy says that an endpoint has certainly room to send again; an edge may have been reported already.
+func (s *State) roomy(e int32) {
+	if e == none || s.ends[e].file == none {
+		return
+	}
+	s.perhaps(e, evOut|evWrNorm)
+	for i := range s.files {
+		for at := range s.files[i].items {
+			it := &s.files[i].items[at]
+			if it.file == s.ends[e].file && it.interest()&(evOut|evWrNorm) != 0 && it.events&evET == 0 {
 				s.markReady(int32(i), int32(at))
 			}
 		}
 	}
 }
 
-// anyReady tells whether epoll_wait would report something.
-func (s *State) anyReady(ep int32) bool {
+// anyReady tells whether epoll_wait would report something, and whether it may.
+func (s *State) anyReady(ep int32) (certainly, maybe bool) {
 	set := &s.files[ep]
-	return slices.ContainsFunc(set.ready, func(at int32) bool {
-		must, _ := s.mask(set.items[at].file)
-		return must&set.items[at].interest() != 0
-	})
+	for at := range set.items {
+		it := &set.items[at]
+		if it.file == none {
+			continue
+		}
+		must, may := s.mask(it.file)
+		listed := slices.Contains(set.ready, int32(at))
+		certainly = certainly || listed && must&it.interest() != 0
+		maybe = maybe || (listed || it.maybe) && (must|may)&it.interest() != 0
+	}
+	return certainly, maybe
 }
 
 // reports are the event masks that epoll_wait may give of an item; 0: it is not reported.
@@ -197,8 +214,8 @@ func (s *State) reports(ep, at int32) []int32 {
 	must, may := s.mask(it.file)
 	must, may = must&it.interest(), may&it.interest()
 	listed := slices.Contains(s.files[ep].ready, at)
-	if before, ok := s.before(it.file); ok && listed && before&it.interest() != 0 {
-		return []int32{must, before & it.interest()}
+	if before, too, ok := s.before(it.file); ok && listed && (before|too)&it.interest() != 0 {
+		return []int32{must, before & it.interest(), (before | too) & it.interest()}
 	}
 	switch {
 	case !listed && !it.maybe && may == 0:
@@ -221,11 +238,9 @@ func (s *State) reports(ep, at int32) []int32 {
 func (n step) epWait() []Branch {
 	ep, most, ms := n.fileOf(n.p, n.op.Arg[0]), int(n.op.Arg[1]), n.op.Arg[2]
 	switch {
-	case most <= 0:
-		return n.fail(einval)
-	case ep == none:
+	case ep == none: // before 6.15 or so, whether there is room for an event came first
 		return n.fail(ebadf)
-	case n.files[ep].kind != epollSet:
+	case most <= 0 || n.files[ep].kind != epollSet:
 		return n.fail(einval)
 	}
 	chosen := [][]int32{{}} // each is a list of pairs (item, events)
@@ -249,7 +264,7 @@ func (n step) epWait() []Branch {
 	var b []Branch
 	for _, c := range chosen {
 		for _, some := range subsets(c, most) {
-			next := step{n.clone(), n.op, n.p}
+			next := n.on(n.clone())
 			if len(some) == 0 && ms < 0 {
 				next.settleReady(ep, nil)
 				b = append(b, next.sleep(0, 0)...)
@@ -321,7 +336,7 @@ func (s *State) settleReady(ep int32, reported []int32) {
 		case i >= 0 && it.events&evOneShot != 0:
 			it.off, it.maybe = true, false
 		case i >= 0 && it.events&evET != 0:
-			it.maybe = may&it.interest() != 0
+			it.maybe = may&it.interest() != 0 || s.late
 		case i >= 0:
 			again = append(again, int32(at))
 		case listed && (must|may)&it.interest() != 0:

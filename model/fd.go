@@ -116,8 +116,12 @@ func (n step) setOpt() []Branch {
 		end.sndTimeo = v
 	case OptRcvLowat:
 		end.lowat = max(v, 1)
-		// tcp_set_rcvlowat looks for data that is enough now.
-		n.wake(e, in)
+		switch { // tcp_set_rcvlowat looks for data that is enough now
+		case end.done || end.sure >= end.lowat:
+			n.wake(e, in)
+		case len(end.rx) > 0:
+			n.perhaps(e, in)
+		}
 	case OptReuseAddr:
 		end.reuse = v != 0
 	}

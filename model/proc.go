@@ -25,6 +25,7 @@ func (n step) fork() []Branch {
 	for _, d := range n.procs[child].fds {
 		if d.file != none {
 			n.files[d.file].refs++
+			n.files[d.file].shared = true
 		}
 	}
 	return n.one(0)
@@ -38,11 +39,7 @@ func (n step) exec() []Branch {
 			me.act[i] = SigDefault
 		}
 	}
-	for fd, d := range me.fds {
-		if d.file != none && d.cloexec {
-			n.drop(n.p, int32(fd))
-		}
-	}
+	n.dropAll(n.p, func(d descriptor) bool { return d.cloexec })
 	return n.one(0)
 }
 
@@ -55,10 +52,22 @@ func (n step) exit() []Branch {
 func (s *State) end(p int32) {
 	me := &s.procs[p]
 	me.alive, me.blocked, me.ran, me.got = false, nil, 0, nil
-	for fd, d := range me.fds {
-		if d.file != none {
-			s.drop(p, int32(fd))
+	s.dropAll(p, func(descriptor) bool { return true })
+}
+
+// dropAll closes what exec or exit closes. The kernel goes up the numbers and puts each file whose last
+// number it closes on a stack (task_work), so the end of the one that is closed last comes first; what it
+// sends arrives before the next.
+func (s *State) dropAll(p int32, which func(descriptor) bool) {
+	fds := s.procs[p].fds
+	for last := len(fds) - 1; last >= 0; last-- {
+		f := fds[last].file
+		for fd, d := range fds[:last+1] {
+			if f != none && d.file == f && which(d) {
+				s.drop(p, int32(fd))
+			}
 		}
+		s.settle()
 	}
 }
 
@@ -80,8 +89,11 @@ func (n step) kill() []Branch {
 		}
 	case SigHandler, SigRestart:
 		it.ran |= 1 << sig
-		if it.blocked != nil && (how == SigHandler || it.blocked.Kind == Poll || it.blocked.Kind == EpWait) {
+		// A call that SA_RESTART starts again looks at everything again; one that has received something returns it.
+		if k := it.blocked; k != nil && (how == SigHandler || k.op.Kind == Poll || k.op.Kind == EpWait || len(it.got) > 0) {
 			it.intr = true
+		} else if k != nil {
+			it.restart = true
 		}
 	}
 	return n.one(0)

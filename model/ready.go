@@ -25,8 +25,11 @@ func (s *State) mask(f int32) (must, may int32) {
 	case otherFile:
 		must = evIn | evOut | evRdNorm | evWrNorm
 	case epollSet:
-		if s.anyReady(f) {
+		switch certainly, maybe := s.anyReady(f); {
+		case certainly:
 			must = evIn | evRdNorm
+		case maybe:
+			may = evIn | evRdNorm
 		}
 	case unixSocket:
 		must = evOut | evWrNorm
@@ -42,7 +45,7 @@ func (s *State) mask(f int32) (must, may int32) {
 	case tcpSocket:
 		return s.tcpMask(&s.ends[file.end])
 	}
-	return must, 0
+	return must, may
 }
 
 func (s *State) tcpMask(e *endpoint) (must, may int32) {
@@ -92,8 +95,8 @@ func (n step) revents(fd, events int32) []int32 {
 	if may&events != 0 {
 		options = append(options, (must|may)&events)
 	}
-	if before, ok := n.before(f); ok {
-		options = append(options, before&events)
+	if before, too, ok := n.before(f); ok {
+		options = append(options, before&events, (before|too)&events)
 	}
 	return options
 }
@@ -107,7 +110,7 @@ func (n step) poll() []Branch {
 			if r1 == 0 && r2 == 0 && n.late && (first[0] != 0 || second[0] != 0) {
 				continue
 			}
-			next := step{n.clone(), n.op, n.p}
+			next := n.on(n.clone())
 			if r1 == 0 && r2 == 0 && a[4] < 0 {
 				b = append(b, next.sleep(0, 0)...)
 				continue
@@ -130,13 +133,14 @@ func (s *State) report(f, events int32) {
 }
 
 // before is the mask of a connection whose end is as if still on its way, if that may be so.
-func (s *State) before(f int32) (mask int32, ok bool) {
+func (s *State) before(f int32) (must, may int32, ok bool) {
 	file := &s.files[f]
 	if !s.late || file.kind != tcpSocket || !s.ends[file.end].unseen {
-		return 0, false
+		return 0, 0, false
 	}
 	e := s.ends[file.end]
 	e.tcp, e.shut, e.err = established, e.own, 0
-	mask, _ = s.tcpMask(&e)
-	return mask, true
+	must, may = s.tcpMask(&e)
+	const out = evOut | evWrNorm // whether there was room is forgotten
+	return must &^ out, may | must&out, true
 }

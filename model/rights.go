@@ -67,6 +67,8 @@ func (n step) take() []Branch {
 		return n.one(fd)
 	case from.peer == none:
 		return n.fail(enodata)
+	case n.again != nil || !from.nonblock:
+		return n.sleep(0, 0)
 	}
 	return n.fail(eagain)
 }

@@ -19,15 +19,31 @@ func (s *State) settle() {
 func (s *State) variants() []*State {
 	all := []*State{s.clone()}
 	for i := range s.ends {
-		if e := &s.ends[i]; len(e.wire) == 0 {
-			continue
-		}
+		e := int32(i)
 		for _, v := range all {
+			wire := v.ends[e].wire
+			if len(wire) == 0 {
+				continue
+			}
 			w := v.clone()
-			if sig := s.ends[i].wire[0]; sig == useless || sig == tail {
-				w.refuseData(int32(i))
-			} else {
-				w.ends[i].sure = size(w.ends[i].rx)
+			switch wire[0] {
+			case doubt:
+				w.ends[e].wire = wire[1:]
+				w.reset(e)
+				v.ends[e].wire = wire[1:]
+				if !slices.Contains(v.ends[e].wire, tail) {
+					v.ends[e].wire = slices.Insert(slices.Clone(v.ends[e].wire), 0, tail)
+				}
+				v.finish(e)
+				v.settle()
+				x := v.clone()
+				x.refuseData(e)
+				x.settle()
+				all = append(all, x)
+			case useless, tail:
+				w.refuseData(e)
+			default:
+				w.ends[e].sure = size(w.ends[e].rx)
 			}
 			w.settle()
 			all = append(all, w)
@@ -43,7 +59,7 @@ func (s *State) arrive(e int32) bool {
 		return false
 	}
 	sig := end.wire[0]
-	if (sig == fin || sig == useless || sig == tail) && end.sure < size(end.rx) {
+	if sig != finAck && sig != rst && end.sure < size(end.rx) {
 		if !slices.Contains(end.wire, rst) {
 			return false
 		}
@@ -126,9 +142,11 @@ func (s *State) data(from, e int32, x Extent) {
 	}
 	end.rx = append(end.rx, x)
 	total := size(end.rx)
-	if total <= certain {
+	switch {
+	case end.strained: // for all that is known it waits behind the rest
+	case total <= certain:
 		end.sure = total
-	} else {
+	default:
 		end.strained = true
 		end.sure = max(end.sure, certain)
 	}

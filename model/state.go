@@ -16,8 +16,9 @@ type process struct {
 	fds     []descriptor // by number
 	act     [sigs]Disposition
 	ran     uint32   // handlers that have run and were not reported yet
-	blocked *Op      // the call that it sleeps in
+	blocked *call    // the call that it sleeps in
 	intr    bool     // a signal has come that ends that call
+	restart bool     // a signal has come that starts it again
 	got     []Extent // what that call has received so far
 }
 
@@ -45,6 +46,7 @@ type file struct {
 	nonblock bool
 	end      int32   // tcpSocket: index in State.ends
 	items    []item  // epollSet
+	shared   bool    // two processes have or had it, since a fork
 	ready    []int32 // epollSet: its ready list, indices of items, oldest first
 	peer     int32   // unixSocket: the other file
 	passed   []int32 // unixSocket: files in flight towards it
@@ -127,6 +129,7 @@ const (
 	finAck
 	useless // data for a deaf end
 	tail    // that part of rx which has not arrived, for an end that was deaf too early for it
+	doubt   // the end was closed when all that it had to read may have been on its way still
 )
 
 // Sizes in bytes. What is below certain fits into any default buffers at once; no connection takes
@@ -139,7 +142,7 @@ const (
 // New is a world with one process, whose descriptors 0, 1 and 2 are taken.
 //
 // Late: to a poll that has something else to report, FIN and RST may be as if they were still on their
-// way, until a call on the endpoint has reported them.
+// way, until a call on the endpoint has reported them; and an edge may be reported again.
 func New(late bool) *State {
 	s := &State{late: late, files: []file{{kind: otherFile, refs: 3}}}
 	s.procs = []process{{alive: true, fds: []descriptor{{}, {}, {}}}}

@@ -30,9 +30,33 @@ const (
 // process that asks.
 type step struct {
 	*State
-	op Op
-	p  int32
+	op    Op
+	p     int32
+	again *call // the operation has slept: what it went by when it started
 }
+
+// call is what a call that may sleep reads once, when it starts: that its description is blocking, and
+// how much a receive waits for. Another process may change both meanwhile; the call does not notice.
+type call struct {
+	op     Op
+	target int32
+}
+
+// waits tells whether the operation on endpoint e may sleep.
+func (n step) waits(e *endpoint, flags int32) bool {
+	return n.again != nil || !n.files[e.file].nonblock && flags&syscall.MSG_DONTWAIT == 0
+}
+
+// limit is a timeout as the call knows it; one that sleeps has none.
+func (n step) limit(timeo int32) int32 {
+	if n.again != nil {
+		return 0
+	}
+	return timeo
+}
+
+// on is the same operation on a copy of the state.
+func (n step) on(s *State) step { return step{s, n.op, n.p, n.again} }
 
 // do says what each operation does. A handler changes the copy and returns the branches.
 var do = [Kinds]func(step) []Branch{
@@ -54,14 +78,14 @@ func (s *State) Step(op Op) []Branch {
 	if s.procs[op.Proc].blocked != nil {
 		return []Branch{{Lo: Busy, Hi: Busy, Next: func(int32) *State { return s }}}
 	}
-	return s.attempt(op)
+	return s.attempt(op, nil)
 }
 
 // attempt tries an operation, for the first time or again.
-func (s *State) attempt(op Op) []Branch {
+func (s *State) attempt(op Op, again *call) []Branch {
 	var b []Branch
 	for _, v := range s.variants() {
-		b = append(b, do[op.Kind](step{v, op, op.Proc})...)
+		b = append(b, do[op.Kind](step{v, op, op.Proc, again})...)
 	}
 	return b
 }
@@ -74,21 +98,26 @@ func (n step) fail(errno int32) []Branch { return n.one(-errno) }
 
 func (n step) branch(r int32) Branch {
 	p := &n.procs[n.p]
-	b := Branch{Lo: r, Hi: r, Signals: p.ran, Next: func(int32) *State {
+	b := Branch{Lo: r, Hi: r, Next: func(int32) *State {
 		n.settle()
 		return n.State
 	}}
-	p.ran = 0
+	if r != Blocked {
+		b.Signals, p.ran = p.ran, 0
+	}
 	return b
 }
 
-// sleep is the answer of a call that has to wait, unless it may not.
-func (n step) sleep(timeo int32, timedOut int32) []Branch {
-	if timeo != 0 {
+// sleep is the answer of a call that has to wait, unless its time is limited.
+func (n step) sleep(timeo int32, timedOut int32) []Branch { return n.sleepFor(0, timeo, timedOut) }
+
+func (n step) sleepFor(target, timeo, timedOut int32) []Branch {
+	if n.limit(timeo) != 0 {
 		return n.one(timedOut)
 	}
-	op := n.op
-	n.procs[n.p].blocked = &op
+	if n.procs[n.p].blocked = n.again; n.again == nil {
+		n.procs[n.p].blocked = &call{n.op, target}
+	}
 	return n.one(Blocked)
 }
 
@@ -99,14 +128,19 @@ func (s *State) Resume(p int32) []Branch {
 	}
 	again := s.clone()
 	me := &again.procs[p]
-	op, intr, got := *me.blocked, me.intr, me.got
-	me.blocked, me.intr = nil, false
-	b := again.attempt(op)
+	asleep, intr, restart := me.blocked, me.intr, me.restart
+	me.blocked, me.intr, me.restart = nil, false, false
+	since := asleep
+	if restart {
+		since = nil
+	}
+	b := again.attempt(asleep.op, since)
 	if len(b) != 1 || b[0].Lo != Blocked || !intr {
 		return b
 	}
-	n := step{again, op, p}
-	n.procs[p].got = nil
+	n := step{b[0].Next(Blocked), asleep.op, p, asleep}
+	got := n.procs[p].got
+	n.procs[p].blocked, n.procs[p].got = nil, nil
 	if len(got) == 0 {
 		return n.fail(eintr)
 	}

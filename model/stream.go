@@ -11,7 +11,7 @@ func (n step) send() []Branch {
 		return n.fail(errno)
 	}
 	end, want, flags := &n.ends[e], n.op.Arg[1], n.op.Arg[2]
-	wait := !n.files[end.file].nonblock && flags&syscall.MSG_DONTWAIT == 0
+	wait := n.waits(end, flags)
 	switch {
 	case end.tcp == synSent && !wait:
 		return n.fail(eagain)
@@ -32,21 +32,18 @@ func (n step) send() []Branch {
 	if want == 0 {
 		return n.one(0)
 	}
-	if wait && end.sndTimeo == 0 {
+	if wait && n.limit(end.sndTimeo) == 0 {
 		// It takes all, or sleeps after an unknown part.
-		full := n.sent(e, want, want)
-		op := n.op
-		asleep := step{n.clone(), n.op, n.p}
+		asleep := n.on(n.clone())
 		asleep.ends[asleep.ends[e].peer].strained = true
-		asleep.procs[n.p].blocked = &op
-		return append([]Branch{full}, asleep.one(Blocked)...)
+		return append([]Branch{n.sent(e, want, want)}, asleep.sleep(0, 0)...)
 	}
 	var b []Branch
 	if queued < most {
 		b = append(b, n.sent(e, 1, want))
 	}
 	if queued+want > certain {
-		full := step{n.clone(), n.op, n.p}
+		full := n.on(n.clone())
 		full.ends[full.ends[e].peer].strained = true
 		b = append(b, full.fail(eagain)...)
 	}
@@ -98,34 +95,46 @@ func (n step) recv() []Branch {
 	got := me.got
 	me.got = nil
 	want -= size(got)
-	wait := !n.files[end.file].nonblock && flags&syscall.MSG_DONTWAIT == 0
+	wait := n.waits(end, flags)
 	target := max(1, min(end.lowat, n.op.Arg[1]))
 	if flags&syscall.MSG_WAITALL != 0 {
 		target = max(1, n.op.Arg[1])
+	}
+	if n.again != nil {
+		target = n.again.target
 	}
 	hi := min(want, size(end.rx))
 	lo := min(hi, end.sure)
 	over := end.err != 0 || end.tcp == closed || end.shut&shutRd != 0
 	switch {
-	case n.op.Arg[1] == 0 && len(end.rx) > 0:
+	case n.again != nil && !over && 0 < size(end.rx) && size(end.rx) < end.lowat:
+		me.got = got
+		return n.sleepFor(target, 0, 0) // it is not even woken, whatever SO_RCVLOWAT was when it fell asleep
+	case n.op.Arg[1] == 0 && end.sure > 0:
 		return n.one(0)
-	case hi > 0 && lo == 0: // what had arrived before RST is not known
-		lost := step{n.clone(), n.op, n.p}
+	case len(end.rx) > 0 && end.sure == 0 && end.tcp == closed: // what had arrived before RST is not known
+		lost := n.on(n.clone())
 		lost.ends[e].rx = nil
-		return append([]Branch{n.received(e, got, 1, hi)}, lost.recv()...)
-	case hi > 0 && (size(got)+lo >= target || !wait || over || end.rcvTimeo != 0), len(got) > 0 && (over || lo == want):
+		return append([]Branch{n.received(e, got, min(1, hi), hi)}, lost.recv()...)
+	case len(end.rx) > 0 && end.sure == 0: // it has shut its side, so reading has told nobody of the room
+		return []Branch{n.received(e, got, 0, hi)}
+	case hi > 0 && (size(got)+lo >= target || !wait || over || n.limit(end.rcvTimeo) != 0), len(got) > 0 && (over || lo == want):
 		return []Branch{n.received(e, got, lo, hi)}
 	case hi > 0: // it keeps what there is and waits for more
+		var b []Branch
+		if hi == want { // all of it is on the way, and reading makes room for it
+			b = append(b, n.on(n.clone()).received(e, got, hi, hi))
+		}
 		if flags&syscall.MSG_PEEK == 0 {
 			var first []Extent
 			first, end.rx = split(end.rx, hi)
 			end.sure = size(end.rx)
 			me.got = append(slices.Clip(got), first...)
 		}
-		return n.sleep(0, 0)
+		return append(b, n.sleepFor(target, 0, 0)...)
 	case len(got) > 0:
 		me.got = got
-		return n.sleep(0, 0)
+		return n.sleepFor(target, 0, 0)
 	case end.done:
 		end.unseen = false
 		return n.one(0)
@@ -140,9 +149,9 @@ func (n step) recv() []Branch {
 		return n.fail(eagain)
 	}
 	if n.op.Arg[1] == 0 {
-		return n.sleep(end.rcvTimeo, 0) // it waits once for nothing
+		return n.sleepFor(target, end.rcvTimeo, 0) // it waits once for nothing
 	}
-	return n.sleep(end.rcvTimeo, -eagain)
+	return n.sleepFor(target, end.rcvTimeo, -eagain)
 }
 
 // received is a recv that adds between lo and hi bytes to what it has.
@@ -163,8 +172,11 @@ func (n step) received(e int32, got []Extent, lo, hi int32) Branch {
 		_, end.rx = split(end.rx, r-had)
 		total := size(end.rx)
 		end.sure = max(end.sure-(r-had), 0)
-		if end.tcp != closed && !end.deaf() {
-			end.sure = min(total, max(end.sure, certain))
+		if end.tcp != closed && end.shut&shutRd == 0 {
+			end.sure = min(total, max(end.sure, 1)) // the window is told when there is much room, or no data
+		}
+		if end.strained && total > 0 {
+			next.perhaps(e, evIn|evRdNorm)
 		}
 		if total == 0 && end.strained {
 			end.strained = false

@@ -84,3 +84,21 @@ func (s *State) PeerGone(p, fd int32) bool {
 	e := &s.ends[s.files[f].end]
 	return e.remote != none && (e.peer == none || s.ends[e.peer].orphan)
 }
+
+// Shared tells whether a descriptor names what two processes have or had.
+func (s *State) Shared(p, fd int32) bool {
+	if !s.alive(p) {
+		return false
+	}
+	f := s.fileOf(p, fd)
+	return f != none && s.files[f].shared
+}
+
+// Unread tells whether bytes are left in a connection.
+func (s *State) Unread(p, fd int32) bool {
+	if !s.alive(p) {
+		return false
+	}
+	f := s.fileOf(p, fd)
+	return f != none && s.files[f].kind == tcpSocket && len(s.ends[s.files[f].end].rx) > 0
+}

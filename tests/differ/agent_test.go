@@ -7,7 +7,6 @@ import (
 	"io"
 	"os"
 	"os/exec"
-	"sync"
 	"time"
 
 	"github.com/socksdirect/libsd/model"
@@ -78,20 +77,6 @@ func (a *agent) stop() error {
 	return a.cmd.Wait()
 }
 
-// addresses counts those of 127.0.0.0/8 that programs have had. A TIME_WAIT may keep one in use for a
-// minute: no run starts where another was within the last half hour, at up to 4,096 programs a second.
-var addresses = struct {
-	sync.Mutex
-	used uint32
-}{used: uint32(time.Now().Unix()) << 12}
-
-func nextAddress() uint32 {
-	addresses.Lock()
-	defer addresses.Unlock()
-	addresses.used++
-	return 127<<24 + 1<<16 + addresses.used&0x7fffff
-}
-
 // returned is the outcome of a call that slept: it came after operation After.
 type returned struct {
 	after int
@@ -105,9 +90,12 @@ func (a *agent) run(p *program) ([]model.Outcome, []returned, error) {
 	timer := time.AfterFunc(patience, func() { _ = a.cmd.Process.Kill() })
 	defer timer.Stop()
 	msg := binary.NativeEndian.AppendUint32(nil, uint32(len(p.ops)))
-	msg = binary.NativeEndian.AppendUint32(msg, nextAddress())
+	addr, err := nextAddress()
+	if err != nil {
+		return nil, nil, err
+	}
+	msg = binary.NativeEndian.AppendUint32(msg, addr)
 	for _, o := range p.ops {
-		var err error
 		w := wireOp{Proc: o.Proc, Kind: int32(o.Kind), Arg: o.Arg, Hint: o.hint}
 		if msg, err = binary.Append(msg, binary.NativeEndian, w); err != nil {
 			return nil, nil, err

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/socksdirect/libsd/model"
 )
@@ -51,10 +52,32 @@ func (p *plan) tooLate(proc int32, kind model.Kind, args []int32) bool {
 		return args[1] == model.OptRcvLowat && args[2] > 1
 	case model.Connect:
 		return p.state.PeerGone(proc, args[0])
+	case model.Close:
+		return p.spent(proc, args[0])
+	case model.Dup3:
+		return p.spent(proc, args[1])
+	case model.EpCtl, model.Poll:
+		return p.sharedSet(proc, args[0]) || p.sharedSet(proc, args[2])
+	case model.EpWait:
+		return p.sharedSet(proc, args[0])
 	case model.Shutdown:
 		return args[1] != syscall.SHUT_WR
 	}
 	return false
+}
+
+// sharedSet: an epoll set that two processes have or had.
+func (p *plan) sharedSet(proc, fd int32) bool {
+	return p.state.Shared(proc, fd) && p.state.Place(proc, fd) == "epoll"
+}
+
+// spent: a connection that two processes have or had, with bytes unread or ended both ways.
+func (p *plan) spent(proc, fd int32) bool {
+	if !p.state.Shared(proc, fd) {
+		return false
+	}
+	place := p.state.Place(proc, fd)
+	return p.state.Unread(proc, fd) || place == "closed" || place == "failed" || place == "timeWait"
 }
 
 // preview tells whether an operation may sleep, must sleep, or may end its process.
@@ -71,7 +94,7 @@ func preview(branches []model.Branch) (maySleep, mustSleep, mayDie bool) {
 // add appends an operation; unless sleepy, only if it cannot sleep. It tells whether it did, and the
 // result that the plan goes on from.
 func (p *plan) add(sleepy bool, proc int32, kind model.Kind, args ...int32) (r int32, ok bool) {
-	if slices.Contains(p.style.excluded, kind) || p.style.late && p.tooLate(proc, kind, args) {
+	if slices.Contains(p.style.excluded, kind) || kind == model.Fork && args[0] != p.state.Born() || p.style.late && p.tooLate(proc, kind, args) {
 		return 0, false
 	}
 	op := model.Op{ID: int32(len(p.ops) + 1), Proc: proc, Kind: kind}
@@ -125,10 +148,11 @@ func replan(st style, ops []operation) *program {
 	return &p.program
 }
 
-// minimize leaves out operations, first many at once, as long as the program still fails.
+// minimize leaves out operations, first many at once, as long as the program still fails and for a minute.
 func (p *program) minimize(st style, fails func(*program) bool) *program {
+	start := time.Now()
 	for size := len(p.ops); size > 0; size /= 2 {
-		for at := 0; at+size <= len(p.ops); {
+		for at := 0; at+size <= len(p.ops) && time.Since(start) < time.Minute; {
 			shorter := replan(st, slices.Delete(slices.Clone(p.ops), at, at+size))
 			if fails(shorter) {
 				p = shorter

@@ -85,12 +85,13 @@ void agent_loop(void)
 void become(int index)
 {
 	me = index;
-	w->proc[me].pid = getpid();
 	w->proc[me].call = IDLE;
+	w->proc[me].pid = getpid(); // whoever made us waits for it
 }
 
 static void spawn(void)
 {
+	memset(&w->proc[0], 0, sizeof w->proc[0]); // the dispositions of the one before
 	pid_t pid = (pid_t)must(fork());
 	if (pid == 0) {
 		prctl(PR_SET_PDEATHSIG, SIGKILL);

@@ -168,10 +168,8 @@ static long do_fork(const int32_t *a)
 		become(a[0]);
 		agent_loop();
 	}
-	if (pid > 0) {
-		w->proc[a[0]].pid = pid;
-		w->proc[a[0]].call = IDLE;
-	}
+	while (pid > 0 && w->proc[a[0]].pid == 0 && waitpid(pid, NULL, WNOHANG) == 0)
+		nap_us(20); // until it knows its number: a signal may be next
 	return pid < 0 ? -1 : 0;
 }
 

@@ -67,8 +67,8 @@ static bool arrived(struct end a, struct end b, uint64_t base)
 		return b.state == CLOSE || b.state == TIME_WAIT;
 	if (a.state == TIME_WAIT)
 		return b.state == CLOSE;
-	if (sent_fin(a.state))
-		return got_fin(b.state) && a.state != LAST_ACK && a.state != CLOSING;
+	if (sent_fin(a.state)) // the ACK of FIN is an event, too
+		return got_fin(b.state) && a.state != FIN_WAIT1 && a.state != LAST_ACK && a.state != CLOSING;
 	return b.orphan ? a.unacked == 0 : a.written - base == b.received;
 }
 
