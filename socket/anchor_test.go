@@ -59,12 +59,17 @@ func TestEndBeforeTheReaderLeavesTCP(t *testing.T) {
 				t.Fatalf("the writer stays on TCP: %v", err)
 			}
 			end(from, to)
+			want := []byte("on the anchor, in the ring")
+			got := make([]byte, len(want))
+			if _, err := io.ReadFull(to, got); !bytes.Equal(got, want) {
+				t.Errorf("read %q, %v", got, err)
+			}
 			if name == "open" {
 				to.SetReadDeadline(time.Now().Add(50 * time.Millisecond))
 			}
-			got, err := io.ReadAll(to)
-			if want := []byte("on the anchor, in the ring"); !bytes.Equal(got, want) {
-				t.Errorf("read %q", got)
+			rest, err := io.ReadAll(to)
+			if len(rest) > 0 {
+				t.Errorf("then read %q", rest)
 			}
 			if reset := errors.Is(err, syscall.ECONNRESET); reset != (name == "RST") {
 				t.Errorf("the stream ends with %v", err)

@@ -67,11 +67,7 @@ func TestPeerReadsAllThenCloses(t *testing.T) {
 		}
 		// The kernel takes the first write, which draws RST, and refuses later ones.
 		var err error
-		for range 1000 {
-			if _, err = a.Write([]byte{1}); err != nil {
-				break
-			}
-		}
+		until(t, func() bool { _, err = a.Write([]byte{1}); return err != nil })
 		if !errors.Is(err, syscall.EPIPE) && !errors.Is(err, syscall.ECONNRESET) {
 			t.Errorf("write to a closed peer: %v", err)
 		}

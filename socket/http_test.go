@@ -203,7 +203,7 @@ func TestServerLeaksNothing(t *testing.T) {
 			clients[i].Transport = &http.Transport{DialContext: dialed.dial}
 		}
 		url := "http://" + l.Addr().String()
-		for range 4 { // each connection lives and becomes worth promoting
+		for i := 0; i < 4 || dialed.inRings() < conns/2 && i < 100; i++ { // each lives and becomes worth promoting
 			for i := range clients {
 				fetch(t, clients[i], url, nil)
 			}

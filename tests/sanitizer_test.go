@@ -50,7 +50,7 @@ func TestSanitizers(t *testing.T) {
 				t.Fatal(err)
 			}
 			cmd := exec.Command(exe, "-test.run", sanitized, "-test.timeout", "60m")
-			cmd.Env = append(os.Environ(), "SD_MODES=both", "SD_FULL=0", "SD_SDIRECT="+filepath.Join(dir, "sdirect"),
+			cmd.Env = append(os.Environ(), "SD_MODES=both", "SD_FULL=0", "SD_PROGRAMS="+harness.Programs(), "SD_SDIRECT="+filepath.Join(dir, "sdirect"),
 				"SD_RUN_ENV=LD_PRELOAD="+runtime+" "+s.options+filepath.Join(dir, "report"))
 			out, err := harness.Start(t, cmd).End(30 * time.Minute)
 			if err != nil {

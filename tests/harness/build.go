@@ -11,20 +11,25 @@ import (
 	"time"
 )
 
-var built struct {
-	sync.Mutex
-	paths map[string]string
+var building sync.Mutex
+
+// Programs is the directory of what was built: of the test run that runs this one, or our own.
+func Programs() string {
+	if dir := os.Getenv("SD_PROGRAMS"); dir != "" {
+		return dir
+	}
+	return filepath.Join(run.dir, "bin")
 }
 
 // once builds a program the first time it is asked for; it lives as long as the test run.
 func once(t *testing.T, name string, build func(out string) *exec.Cmd) string {
 	t.Helper()
-	built.Lock()
-	defer built.Unlock()
-	if p, ok := built.paths[name]; ok {
-		return p
+	building.Lock()
+	defer building.Unlock()
+	out := filepath.Join(Programs(), name)
+	if _, err := os.Stat(out); err == nil {
+		return out
 	}
-	out := filepath.Join(run.dir, "bin", name)
 	if err := os.MkdirAll(filepath.Dir(out), 0o755); err != nil {
 		t.Fatal(err)
 	}
@@ -33,10 +38,6 @@ func once(t *testing.T, name string, build func(out string) *exec.Cmd) string {
 	if b, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("%v: %v\n%s", cmd.Args, err, b)
 	}
-	if built.paths == nil {
-		built.paths = map[string]string{}
-	}
-	built.paths[name] = out
 	return out
 }
 

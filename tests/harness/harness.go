@@ -1,7 +1,8 @@
 // Package harness runs programs natively and under libsd, one monitor for each test run.
 //
 // Environment: SD_MODES (comma-separated: native, client, server, both; default all), SD_FULL=1
-// (acceptance sizes), SD_SDIRECT (path of sdirect; default bin/sdirect of this repository).
+// (acceptance sizes), SD_SDIRECT (path of sdirect; default bin/sdirect of this repository), SD_PROGRAMS
+// (directory of the built test programs; default one of this test run).
 package harness
 
 import (
