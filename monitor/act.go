@@ -3,6 +3,7 @@ package monitor
 import (
 	"errors"
 	"fmt"
+	"os"
 
 	"golang.org/x/sys/unix"
 
@@ -25,7 +26,7 @@ func (d *Daemon) act(a Action) Event {
 	case Introduce:
 		return d.introduce(a)
 	case Look:
-		return Looked{SlotID: a.SlotID, Held: d.held(a.Pair, a.Cookie)}
+		return Looked{SlotID: a.SlotID, Held: d.claimed(a) || d.held(a.Pair, a.Cookie)}
 	case Reclaim:
 		if f := d.arenas[a.Arena]; f != nil {
 			if err := punchSlot(f, a.Slot); err != nil {
@@ -59,6 +60,12 @@ func (d *Daemon) admit(a Admit) {
 	switch a.Page {
 	case PageNew:
 		p, err := newPage(a.Key)
+		var theirs *os.File
+		if err == nil {
+			if theirs, err = reopen(int(p.file.Fd())); err != nil {
+				p.close()
+			}
+		}
 		if err != nil {
 			d.log.Error("no bell page for a process: raise RLIMIT_NOFILE or free memory", "pid", c.proc.pid, "err", err)
 			d.reject(a.Reg, queue.StatusLimit)
@@ -66,7 +73,8 @@ func (d *Daemon) admit(a Admit) {
 		}
 		p.own(a.Proc)
 		d.pages[a.Proc] = p
-		fds = append(fds, int(p.file.Fd()))
+		defer theirs.Close()
+		fds = append(fds, int(theirs.Fd()))
 	case PageShown:
 		d.pages[a.Proc], c.shown = c.shown, nil
 		d.pages[a.Proc].own(a.Proc)

@@ -119,7 +119,7 @@ func (c *Core) dropIfUnused(a *arena) {
 		return
 	}
 	for _, p := range a.procs {
-		if f := c.families[p]; f == nil || f.live == 0 {
+		if c.families[p].live == 0 {
 			c.dropArena(a)
 			return
 		}
@@ -134,13 +134,14 @@ func (c *Core) dropArena(a *arena) {
 	} else {
 		c.byPair[a.procs] = rest
 	}
-	for _, p := range a.procs {
-		if f := c.families[p]; f != nil {
-			delete(f.arenas, a.num)
-		}
-	}
 	for _, r := range c.regs {
 		delete(r.met, a.num)
 	}
 	c.do(DropArena{Arena: a.num})
+	for _, p := range a.procs {
+		if f := c.families[p]; f != nil {
+			delete(f.arenas, a.num)
+			c.dropIfGone(f)
+		}
+	}
 }

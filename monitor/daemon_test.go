@@ -189,15 +189,43 @@ func TestSlotReturns(t *testing.T) {
 // TestHeldSocketKeepsItsSlot closes one of two descriptors of an anchor, as a parent does whose
 // forked child goes on.
 func TestHeldSocketKeepsItsSlot(t *testing.T) {
+	keepsSlot(t, func(_ *member, e *end, _ wire.Event) (release func()) {
+		fd := dup(t, e.fd)
+		return func() { unix.Close(fd) }
+	})
+}
+
+// TestClaimKeepsASlot: a forked child's socket is in state CLOSE, so that only its claim tells of it.
+// The claim dies with the descriptor, as with a process.
+func TestClaimKeepsASlot(t *testing.T) {
+	for _, everything := range []bool{false, true} {
+		keepsSlot(t, func(m *member, e *end, intro wire.Event) (release func()) {
+			f, err := reopen(m.bellFD)
+			if err != nil {
+				t.Fatal(err)
+			}
+			lock := unix.Flock_t{Type: unix.F_RDLCK, Start: queue.ClaimAll, Len: 1}
+			if everything {
+				err = unix.FcntlFlock(f.Fd(), unix.F_OFD_SETLK, &lock)
+			} else {
+				err = queue.Claim(int(f.Fd()), intro.Msg.Arena, intro.Slot, int(intro.End))
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			return func() { f.Close() }
+		})
+	}
+}
+
+// keepsSlot has both processes give a slot up while what hold did lasts.
+func keepsSlot(t *testing.T, hold func(*member, *end, wire.Event) (release func())) {
 	path := socketPath(t)
 	start(t, path)
 	a, b := join(t, path, 0), join(t, path, 0)
 	client, server := connect(t, "tcp4", "127.0.0.1")
 	ia, ib := pairUp(t, a, b, client, server)
-	copied, err := unix.FcntlInt(uintptr(client.fd), unix.F_DUPFD_CLOEXEC, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
+	release := hold(a, client, ia)
 	client.Close()
 	server.Close()
 	a.Gone(client.cookie, ia.Msg.Arena, ia.Slot)
@@ -205,9 +233,9 @@ func TestHeldSocketKeepsItsSlot(t *testing.T) {
 	b.Note(server.cookie, queue.StatusOption, server.pair()) // marks that Gone was read
 	st := waitStat(t, path, func(st *wire.Stat) bool { return len(st.Kept) == 1 })
 	if len(st.Connections) != 1 {
-		t.Error("slot was given away while a descriptor of the anchor was open")
+		t.Error("slot was given away")
 	}
-	unix.Close(copied)
+	release()
 	a.Gone(client.cookie, ia.Msg.Arena, ia.Slot)
 	waitStat(t, path, func(st *wire.Stat) bool { return len(st.Connections) == 0 })
 }

@@ -73,7 +73,7 @@ type (
 	Closed struct{ Reg Reg }
 	// Died: the process of a registration is dead.
 	Died struct{ Reg Reg }
-	// Looked answers Look: Held says that a process still has one of the two sockets.
+	// Looked answers Look: Held says that a process still claims the slot or has one of the two sockets.
 	Looked struct {
 		SlotID
 		Held bool
@@ -125,9 +125,11 @@ type (
 		Fresh bool
 		Ends  [2]IntroEnd
 	}
-	// Look: ask sock_diag whether any process has one of these sockets; answer with Looked.
+	// Look: ask the kernel whether any process claims the slot or has one of these sockets; answer
+	// with Looked.
 	Look struct {
 		SlotID
+		Procs  [2]uint32
 		Pair   wire.Pair // as end 0 sees it
 		Cookie [2]uint64
 	}

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"os"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/socksdirect/libsd/internal/shm"
 	"github.com/socksdirect/libsd/queue"
 )
@@ -40,15 +42,23 @@ func (p *page) bell(i int) *queue.Bell {
 	return shm.At[queue.Bell](p.mem, queue.BellOff+i*(queue.BitsOff-queue.BellOff)/queue.Bells)
 }
 
-// adoptPage takes over a bell page that an earlier monitor made and a process shows; fd becomes the
-// page's. It fails if the page is not what key says, or could be shrunk under us.
+// reopen makes another open file description of a memfd: claims belong to descriptions.
+func reopen(fd int) (*os.File, error) {
+	return os.OpenFile(fmt.Sprintf("/proc/self/fd/%d", fd), os.O_RDWR, 0)
+}
+
+// adoptPage takes over a bell page that an earlier monitor made and a process shows, and closes fd. It
+// fails if the page is not what key says, or could be shrunk under us.
 func adoptPage(fd int, key uint64) (*page, error) {
-	f := os.NewFile(uintptr(fd), "sdirect-bells")
+	defer unix.Close(fd)
 	if err := shm.CheckSealed(fd, queue.BellPageSize); err != nil {
-		f.Close()
 		return nil, err
 	}
-	mem, err := shm.Map(fd, queue.BitsOff)
+	f, err := reopen(fd)
+	if err != nil {
+		return nil, err
+	}
+	mem, err := shm.Map(int(f.Fd()), queue.BitsOff)
 	if err != nil {
 		f.Close()
 		return nil, err

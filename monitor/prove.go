@@ -25,8 +25,19 @@ func (d *Daemon) prove(p *process, o Offer) (status uint32, peerHere bool) {
 	return queue.StatusOK, found && peer.State == sockdiag.StateEstablished
 }
 
-// held tells whether a process still has one of the sockets of a slot. When the kernel does not
-// answer it is taken to be so.
+// claimed tells whether a process still uses the slot.
+func (d *Daemon) claimed(a Look) bool {
+	for end, proc := range a.Procs {
+		if p := d.pages[proc]; p != nil && queue.Claimed(int(p.file.Fd()), a.Arena, a.Slot, end) {
+			return true
+		}
+	}
+	return false
+}
+
+// held tells whether a process still has one of the sockets of a slot; one in state CLOSE is not found.
+// It is asked for the sake of programs that close, by system call, descriptors which they did not open,
+// and claims with them. When the kernel does not answer it is taken to be so.
 func (d *Daemon) held(p wire.Pair, cookie [2]uint64) bool {
 	for end, pair := range [2]wire.Pair{p, p.Mirror()} {
 		s, found, err := d.diag.Find(pair.Local, pair.Remote)

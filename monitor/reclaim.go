@@ -30,7 +30,7 @@ func (c *Core) gone(e Gone) {
 }
 
 // release marks an end as given up by its process. The slot is free only when the kernel says that
-// nobody else has the sockets.
+// nobody else has it, a forked child for example.
 func (c *Core) release(s *slot, end int) {
 	s.ends[end].released = true
 	if !s.doubtful() {
@@ -42,10 +42,13 @@ func (c *Core) release(s *slot, end int) {
 }
 
 func (c *Core) look(s *slot) {
-	c.do(Look{SlotID: s.id, Pair: s.pair, Cookie: [2]uint64{s.ends[0].cookie, s.ends[1].cookie}})
+	c.do(Look{
+		SlotID: s.id, Procs: [2]uint32{s.ends[0].proc, s.ends[1].proc},
+		Pair: s.pair, Cookie: [2]uint64{s.ends[0].cookie, s.ends[1].cookie},
+	})
 }
 
-// looked frees a slot whose sockets are gone and otherwise has it looked at again later. There is a
+// looked frees a slot that nobody has and otherwise has it looked at again later. There is a
 // timer only while such slots exist.
 func (c *Core) looked(e Looked) {
 	s := c.doubt[e.SlotID]

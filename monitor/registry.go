@@ -87,7 +87,14 @@ func (c *Core) died(reg Reg) {
 		}
 	}
 	c.do(Bury{Reg: reg, Proc: f.proc, Peers: peers})
-	if f.members--; f.members == 0 {
+	f.members--
+	c.dropIfGone(f)
+}
+
+// dropIfGone forgets a family whose processes are dead, as far as they are known: with slots its page
+// stays, for the claims of forked children that never registered.
+func (c *Core) dropIfGone(f *family) {
+	if f.members == 0 && len(f.arenas) == 0 {
 		delete(c.families, f.proc)
 		delete(c.keys, f.id)
 		c.do(DropPage{Proc: f.proc})

@@ -8,11 +8,11 @@
 #include <stdint.h>
 
 // Hash over all shapes and the version; both ends of an arena compare it.
-#define SD_ABI_HASH 0x9f4e8c75b5955c56ULL
+#define SD_ABI_HASH 0xef613926973c0163ULL
 
 // ABIVersion changes whenever anything in this file changes meaning without changing shape.
 // The hash over shapes and this number is what two sides compare; a mismatch means: stay on TCP.
-#define SD_ABI_VERSION 1
+#define SD_ABI_VERSION 2
 
 // Segment classes. A direction owns one region for each ring class, at a fixed place in the arena
 // (regions are sparse: an untouched page costs nothing), so that no offset is ever read from
@@ -48,6 +48,12 @@
 #define SD_BELL_OFF 4096
 #define SD_BITS_OFF 69632
 #define SD_BELL_PAGE_SIZE 2166784
+
+// Claims. Who uses end e of slot s in arena a holds a read lock on byte (e<<32 | a)<<8 | s of its bell
+// page's file, through an open file description of its own (fcntl F_OFD_SETLK): the kernel gives it up
+// at exit, exec and kill -9. A slot is used again only when neither end is claimed. A forked child is
+// born with a lock on byte ClaimAll, until it has claimed what it inherited.
+#define SD_CLAIM_ALL 281474976710656ULL
 
 // SegDescs is how many segment descriptors a direction keeps; a sender opens segment g+1 only
 // while g+1 − RGen < SegDescs.

@@ -15,7 +15,6 @@
 
 static sd_mutex mutex; /* guards everything below */
 static int mon_fd = -1;	 /* hidden */
-static int page_fd = -1; /* hidden: our bell page, to show to a monitor again */
 static int64_t retry_at;
 static uint32_t mail_seen, quiet;
 static struct sd_peer *peers;
@@ -115,7 +114,7 @@ static void lose_monitor(void)
 	waiting = NULL;
 	sd_mutex_unlock(&sd_promote_mutex);
 	for (struct sd_peer *p = peers; p; p = p->next)
-		p->arena = 0; /* numbers are those of one life of the monitor */
+		p->lost = 1;
 }
 
 static int adopt_page(int fd)
@@ -161,7 +160,7 @@ static int registered(void)
 		sd_sys(SYS_close, comm);
 	}
 	int fds[2];
-	if (sd_sys(SYS_connect, fd, &a, sizeof a) < 0 || send_msg(fd, &m, page_fd) != sizeof m ||
+	if (sd_sys(SYS_connect, fd, &a, sizeof a) < 0 || send_msg(fd, &m, sd_g.page_fd) != sizeof m ||
 	    recv_msg(fd, &m, 0, fds) != sizeof m)
 		goto refused;
 	if (m.type != SD_MSG_WELCOME || m.status != SD_STATUS_OK) {
@@ -169,7 +168,7 @@ static int registered(void)
 		goto refused;
 	}
 	if (sd_g.bells == NULL && fds[0] >= 0 && adopt_page(fds[0])) {
-		page_fd = sd_hide(fds[0]);
+		sd_g.page_fd = sd_hide(fds[0]);
 		fds[0] = -1;
 	} else if (sd_g.bells == NULL || fds[0] >= 0) {
 		/* A page other than ours would leave our peers ringing at an old address. */
@@ -243,9 +242,15 @@ void sd_mon_note(struct sd_conn *c, int fd, unsigned why)
 	sd_mutex_unlock(&mutex);
 }
 
-void sd_mon_gone(uint64_t cookie, uint32_t arena, uint32_t slot)
+void sd_mon_gone(struct sd_conn *c)
 {
-	struct sd_msg m = {.type = SD_MSG_GONE, .cookie = cookie, .arena = arena, .slot = slot};
+	struct sd_msg m = {.type = SD_MSG_GONE, .cookie = c->cookie};
+	if (c->slot) /* else the introduction may be on its way to a process that does not look again */
+		sd_unclaim(c->peer->arena, c->slotno, c->end);
+	if (c->slot && !c->peer->lost) {
+		m.arena = c->peer->arena;
+		m.slot = c->slotno;
+	}
 	sd_mutex_lock(&mutex);
 	if (mon_fd >= 0 && send_msg(mon_fd, &m, -1) != sizeof m)
 		lose_monitor();
@@ -255,7 +260,7 @@ void sd_mon_gone(uint64_t cookie, uint32_t arena, uint32_t slot)
 static struct sd_peer *meet(const struct sd_msg *m, int fds[2])
 {
 	for (struct sd_peer *p = peers; p; p = p->next)
-		if (p->arena == m->arena)
+		if (p->arena == m->arena && !p->lost)
 			return p;
 	if (fds[0] < 0 || fds[1] < 0)
 		return NULL;
@@ -314,9 +319,11 @@ static void handle(const struct sd_msg *m, int fds[2])
 	sd_mutex_lock(&sd_promote_mutex);
 	struct sd_conn *c = take_waiting(m->cookie);
 	int unused = p != NULL;
-	if (c && p) {
+	if (c && p && sd_claim(m->arena, m->slot, m->end)) {
 		sd_conn_attach(c, p, m->slot, m->end);
 		unused = !sd_attached(c);
+		if (unused)
+			sd_unclaim(m->arena, m->slot, m->end);
 	} else if (c && c->state == SD_ST_OFFERED) {
 		sd_store(&c->state, SD_ST_KERNEL);
 		c->cookie = 0; /* the monitor has forgotten it */
@@ -369,6 +376,4 @@ void sd_client_moved(int from, int to)
 {
 	if (mon_fd == from)
 		mon_fd = to;
-	if (page_fd == from)
-		page_fd = to;
 }

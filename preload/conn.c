@@ -101,11 +101,8 @@ void sd_conn_stdio(struct sd_conn *c, int fd, int to)
 	sd_conn_keep(c, fd, SD_STATUS_STDIO);
 	if (!sd_attached(c))
 		return;
-	struct sd_direction *d = sd_out(c);
-	sd_lock(&d->tx_lock);
-	sd_store(&d->tx_lock.mode, 1); /* never promoted again */
+	sd_conn_share_tx(c);
 	sd_conn_think(c);
-	sd_unlock(&d->tx_lock);
 	sd_conn_demote_tx(c);
 	sd_members_on_tcp(c);
 	if (to == 0)
@@ -179,6 +176,17 @@ int sd_conn_promote(struct sd_conn *c, int fd)
 	}
 	sd_store(&c->switching, 0);
 	return done || sd_tx_gen(d) != 0;
+}
+
+/* A promotion that another thread has begun holds tx_lock: it counts bytes that only we write. */
+void sd_conn_share_tx(struct sd_conn *c)
+{
+	struct sd_direction *d = sd_out(c);
+	if (!sd_peek(&d->tx_lock.mode)) {
+		sd_lock(&d->tx_lock);
+		sd_store(&d->tx_lock.mode, 1);
+		sd_unlock(&d->tx_lock);
+	}
 }
 
 int sd_conn_demote_tx(struct sd_conn *c)

@@ -5,12 +5,14 @@
 
 #include "sd.h"
 
-/* Holds sd_promote_mutex over the fork, so that nothing is attached or promoted meanwhile. */
+/* Holds sd_promote_mutex over the fork, so that nothing is attached meanwhile. */
 static void before_fork(void)
 {
 	if (sd_foreign())
 		return;
 	sd_mutex_lock(&sd_promote_mutex);
+	sd_table_fork();
+	sd_claim_fork();
 	for (int fd = 0; fd < sd_peek(&sd_fd_top); fd++) {
 		struct sd_conn *c = sd_conn_of(fd);
 		sd_share_unconnected(fd);
@@ -19,7 +21,7 @@ static void before_fork(void)
 		uint32_t st = sd_peek(&c->state);
 		if (st == SD_ST_ATTACHED) {
 			sd_store(&sd_in(c)->rx_lock.mode, 1);
-			sd_store(&sd_out(c)->tx_lock.mode, 1);
+			sd_conn_share_tx(c);
 			sd_conn_think(c);
 		} else if (st != SD_ST_KERNEL) {
 			sd_store(&c->state, SD_ST_KERNEL);
@@ -30,18 +32,23 @@ static void before_fork(void)
 
 static void in_parent(void)
 {
-	if (!sd_foreign())
-		sd_mutex_unlock(&sd_promote_mutex);
+	if (sd_foreign())
+		return;
+	sd_claim_fork_parent();
+	sd_table_fork_parent();
+	sd_mutex_unlock(&sd_promote_mutex);
 }
 
 static void in_child(void)
 {
 	sd_g.pid = sd_sys(SYS_getpid);
+	sd_table_fork_child();
 	sd_mon_fork_child();
+	sd_claim_fork_child();
 	sd_waker_fork_child();
 	sd_stdio_fork_child();
 	sd_promote_mutex = 0;
-	if (sd_section) /* of before_fork */
+	while (sd_section) /* those of before_fork */
 		sd_leave();
 }
 

@@ -5,7 +5,7 @@
 #include "real.h"
 
 struct sd_real sd_real_;
-struct sd_global sd_g = {.out_fd = -1};
+struct sd_global sd_g = {.out_fd = -1, .page_fd = -1};
 
 void sd_init(void)
 {

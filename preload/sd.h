@@ -77,6 +77,7 @@ enum sd_state {
 struct sd_peer { /* the other process of a pair: an arena and its bell page */
 	uint32_t arena;
 	uint32_t proc;
+	int lost; /* its monitor is gone: another may use the number again */
 	unsigned char *mem;
 	unsigned char *bells;
 	struct sd_peer *next;
@@ -144,6 +145,9 @@ int sd_move_hidden(int fd);	/* the program wants this number */
 void sd_evict(int fd);		/* fd was closed or is fresh from the kernel: forget what it named */
 struct sd_conn *sd_detach(int fd); /* the number names nothing any more; the connection, if it was its last */
 void sd_release(struct sd_conn *c); /* after the kernel has closed it: tells the monitor, frees the record */
+void sd_table_fork(void);
+void sd_table_fork_parent(void);
+void sd_table_fork_child(void);
 void sd_put_set(int fd, struct sd_ent *set);
 extern int sd_fd_top; /* numbers from here on were never in the table */
 void sd_alias(int from, int to);	/* to is a duplicate of from */
@@ -158,6 +162,7 @@ void sd_conn_closing(struct sd_conn *c, int fd); /* before its last close in thi
 void sd_conn_tick(struct sd_conn *c, int fd);	 /* an I/O call on the TCP phase */
 void sd_conn_attach(struct sd_conn *c, struct sd_peer *p, uint32_t slot, uint32_t end);
 int sd_conn_promote(struct sd_conn *c, int fd);	 /* 1: our sending direction is on the ring now */
+void sd_conn_share_tx(struct sd_conn *c); /* others send, too: under the lock, and promoted no more */
 int sd_conn_demote_tx(struct sd_conn *c);	 /* our sending direction goes to TCP; 1: it was on a ring */
 void sd_conn_hung_up(struct sd_conn *c, int fd, short events); /* the anchor showed POLLRDHUP or POLLHUP */
 uint64_t sd_kernel_received(int fd);
@@ -176,10 +181,18 @@ void sd_client_init(void);
 void sd_mon_offer(struct sd_conn *c, int fd);
 void sd_mon_withdraw(struct sd_conn *c); /* the record is about to be freed */
 void sd_mon_note(struct sd_conn *c, int fd, unsigned why);
-void sd_mon_gone(uint64_t cookie, uint32_t arena, uint32_t slot);
+void sd_mon_gone(struct sd_conn *c); /* it is closed, here */
 void sd_mon_mail(void); /* handles introductions; no system call when there are none */
 void sd_mon_fork_child(void);
 void sd_client_moved(int from, int to);
+
+/* ---- claims on slots (claim.c) ---- */
+int sd_claim(uint32_t arena, uint32_t slot, uint32_t end); /* 0: no memory for a lock */
+void sd_unclaim(uint32_t arena, uint32_t slot, uint32_t end);
+void sd_claim_fork(void);
+void sd_claim_fork_parent(void);
+void sd_claim_fork_child(void);
+void sd_claim_moved(int from, int to);
 void sd_count(unsigned counter);
 
 /* ---- waiting (wait.c) ---- */
@@ -253,6 +266,7 @@ struct sd_global {
 	int on;		/* 0: every call goes straight to libc */
 	int pid;	/* of the process that owns this memory; a vfork child differs */
 	int out_fd;	/* hidden: rings bells; -1 before first use */
+	int page_fd;	/* hidden: our bell page, to lock claims on and to show to a monitor again; or -1 */
 	int cores;
 	unsigned char *bells; /* our bell page, NULL before registration */
 };

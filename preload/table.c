@@ -50,6 +50,11 @@ static void conn_free(struct sd_conn *c)
 	sd_mutex_unlock(&pool_mutex);
 }
 
+/* Over a fork the pool stands still, so that the child's is whole. */
+void sd_table_fork(void) { sd_mutex_lock(&pool_mutex); }
+void sd_table_fork_parent(void) { sd_mutex_unlock(&pool_mutex); }
+void sd_table_fork_child(void) { pool_mutex = 0; }
+
 static void put(int fd, struct sd_ent *e)
 {
 	for (int top = sd_peek(&sd_fd_top); fd >= top && !sd_cas(&sd_fd_top, top, fd + 1); top = sd_peek(&sd_fd_top))
@@ -89,6 +94,7 @@ int sd_move_hidden(int fd)
 	put(to, &hidden);
 	sd_waker_moved(fd, to);
 	sd_client_moved(fd, to);
+	sd_claim_moved(fd, to);
 	if (sd_g.out_fd == fd)
 		sd_store(&sd_g.out_fd, to);
 	sd_unhide(fd);
@@ -171,10 +177,8 @@ void sd_release(struct sd_conn *c)
 	if (c->cookie)
 		sd_mon_withdraw(c);
 	sd_store(&c->state, SD_ST_KERNEL);
-	if (c->slot)
-		sd_mon_gone(c->cookie, c->peer->arena, c->slotno);
-	else if (c->cookie) /* the introduction may be on its way to a process that does not look again */
-		sd_mon_gone(c->cookie, 0, 0);
+	if (c->cookie)
+		sd_mon_gone(c);
 	conn_free(c);
 }
 

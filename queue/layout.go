@@ -14,7 +14,7 @@ package queue
 
 // ABIVersion changes whenever anything in this file changes meaning without changing shape.
 // The hash over shapes and this number is what two sides compare; a mismatch means: stay on TCP.
-const ABIVersion = 1
+const ABIVersion = 2
 
 // Segment classes. A direction owns one region for each ring class, at a fixed place in the arena
 // (regions are sparse: an untouched page costs nothing), so that no offset is ever read from
@@ -58,6 +58,12 @@ const (
 	BitsOff        = BellOff + Bells*64
 	BellPageSize   = BitsOff + Bells*MembersPerBell/8
 )
+
+// Claims. Who uses end e of slot s in arena a holds a read lock on byte (e<<32 | a)<<8 | s of its bell
+// page's file, through an open file description of its own (fcntl F_OFD_SETLK): the kernel gives it up
+// at exit, exec and kill -9. A slot is used again only when neither end is claimed. A forked child is
+// born with a lock on byte ClaimAll, until it has claimed what it inherited.
+const ClaimAll = 1 << 48
 
 // SegDescs is how many segment descriptors a direction keeps; a sender opens segment g+1 only
 // while g+1 − RGen < SegDescs.

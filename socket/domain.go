@@ -27,6 +27,7 @@ type domain struct {
 	sock    bellSocket // bound to the bell's address
 	ringer  bellRinger
 	anchors anchorSet
+	pageFD  int // claims are locked on it; wire.NoFD where client is nil
 
 	mu      shm.Mutex // guards what follows
 	conns   map[uint64]*Conn
@@ -81,19 +82,35 @@ func register() (*domain, error) {
 	if err == nil && welcome.Bell == wire.NoFD {
 		err = fmt.Errorf("socket: the monitor sent no bell page")
 	}
-	var page *queue.Page
-	if err == nil {
-		page, err = mapPage(welcome.Bell)
-	}
 	var d *domain
 	if err == nil {
-		d, err = newDomain(page)
+		d, err = newDomainOf(welcome.Bell)
 	}
 	if err != nil {
 		client.Close()
 		return nil, err
 	}
 	d.client = client
+	return d, nil
+}
+
+// newDomainOf sets up a domain with the bell page that came with Welcome, and keeps its descriptor.
+func newDomainOf(bell int) (*domain, error) {
+	kept, err := unix.FcntlInt(uintptr(bell), unix.F_DUPFD_CLOEXEC, 0)
+	if err != nil {
+		unix.Close(bell)
+		return nil, os.NewSyscallError("fcntl", err)
+	}
+	page, err := mapPage(bell)
+	var d *domain
+	if err == nil {
+		d, err = newDomain(page)
+	}
+	if err != nil {
+		unix.Close(kept)
+		return nil, err
+	}
+	d.pageFD = kept
 	return d, nil
 }
 
@@ -123,7 +140,7 @@ func newDomain(page *queue.Page) (*domain, error) {
 		return nil, err
 	}
 	d := &domain{
-		page: page, bell: bell, sock: sock, ringer: ringer, anchors: anchors,
+		page: page, pageFD: wire.NoFD, bell: bell, sock: sock, ringer: ringer, anchors: anchors,
 		conns: make(map[uint64]*Conn), arenas: make(map[uint32]sharedArena),
 	}
 	go d.dispatch()

@@ -77,9 +77,22 @@ func (d *domain) introduce(e wire.Event) {
 	c := d.conns[e.Cookie]
 	delete(d.conns, e.Cookie)
 	d.mu.Unlock()
-	if c == nil || e.End > 1 || e.Slot >= queue.ArenaSlots ||
-		!c.promote(shared, place{arena: e.Msg.Arena, slot: e.Slot, end: int(e.End)}) {
-		d.client.Gone(e.Cookie, e.Msg.Arena, e.Slot)
+	at := place{arena: e.Msg.Arena, slot: e.Slot, end: int(e.End)}
+	if c == nil || e.End > 1 || e.Slot >= queue.ArenaSlots || !c.promote(shared, at) {
+		d.gone(e.Cookie, at)
+	}
+}
+
+// claim says, for as long as this process lives, that it uses an end of a slot.
+func (d *domain) claim(at place) bool {
+	return d.client == nil || queue.Claim(d.pageFD, at.arena, at.slot, at.end) == nil
+}
+
+// gone says that it does not, or no more.
+func (d *domain) gone(cookie uint64, at place) {
+	if d.client != nil {
+		queue.Unclaim(d.pageFD, at.arena, at.slot, at.end)
+		d.client.Gone(cookie, at.arena, at.slot)
 	}
 }
 

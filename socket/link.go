@@ -50,7 +50,7 @@ func (c *Conn) promote(shared sharedArena, at place) bool {
 	if l.recver, err = queue.NewReceiver(l.in(), shared.arena.Rings(at.slot, 1-at.end)); err != nil {
 		return false
 	}
-	if !l.rx.join(c.dom, l) {
+	if !c.dom.claim(at) || !l.rx.join(c.dom, l) {
 		return false
 	}
 	if !l.tx.join(c.dom, l) {
@@ -104,9 +104,7 @@ func (l *link) close() error {
 	err := c.tcp.Close()
 	l.rx.leave()
 	l.tx.leave()
-	if cl := c.dom.client; cl != nil {
-		cl.Gone(c.cookieOf(), l.place.arena, l.place.slot)
-	}
+	c.dom.gone(c.cookieOf(), l.place)
 	return err
 }
 

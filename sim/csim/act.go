@@ -60,7 +60,7 @@ func (d *daemon) admit(a monitor.Admit) {
 		m := d.w.newMemory(true)
 		m.header().ABI, m.header().Key = queue.ABIHash, a.Key
 		d.keep(d.pages, a.Proc, m.open())
-		fds = append(fds, d.pages[a.Proc])
+		fds = append(fds, m.open())
 	case monitor.PageShown:
 		d.keep(d.pages, a.Proc, c.shown)
 		d.w.Cover("page taken over")

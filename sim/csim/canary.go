@@ -72,7 +72,7 @@ var mistakes = []struct {
 	{"c-late-send", "a send that was on its way to TCP goes there after promotion", scenes("c-shared"), edit("send.c",
 		"r = -ESTALE;\n", "r = sd_sys(SYS_sendmsg, fd, &m, flags);\n")},
 	{"c-fork-unmarked", "fork does not mark promoted connections as shared", scenes("c-fork"), edit("fork.c",
-		"sd_store(&sd_in(c)->rx_lock.mode, 1);\n\t\t\tsd_store(&sd_out(c)->tx_lock.mode, 1);", "")},
+		"sd_store(&sd_in(c)->rx_lock.mode, 1);\n\t\t\tsd_conn_share_tx(c);", "")},
 	{"c-fork-candidate", "after a fork both processes may promote the connection", scenes("c-fork"), edit("fork.c",
 		"} else if (st != SD_ST_KERNEL) {", "} else if (0) {")},
 	{"c-fork-thoughtless", "fork leaves what is known of rings to the paths that do not think", scenes("c-fork-both"), edit("fork.c",

@@ -231,6 +231,12 @@ func (d *daemon) prove(p *Process, o monitor.Offer) (status uint32, peerHere boo
 }
 
 func (d *daemon) look(a monitor.Look) bool {
+	for i, proc := range a.Procs {
+		if page := d.pages[proc]; page != nil && page.claimed(a.SlotID, i) {
+			d.w.Cover("slot claimed")
+			return true
+		}
+	}
 	for i, local := range []netip.AddrPort{a.Pair.Local, a.Pair.Remote} {
 		if e := d.socket(local); e != nil && e.inode && e.cookie == a.Cookie[i] {
 			return true

@@ -5,9 +5,11 @@ package csim
 import (
 	"bytes"
 	"fmt"
+	"slices"
 
 	"golang.org/x/sys/unix"
 
+	"github.com/socksdirect/libsd/monitor"
 	"github.com/socksdirect/libsd/queue"
 	"github.com/socksdirect/libsd/sim"
 )
@@ -36,10 +38,27 @@ type memory struct {
 type memfd struct {
 	holders
 	*memory
+	locks map[int64]bool // bytes that it has read locks on (F_OFD_SETLK)
 }
 
 func (*memfd) poll() uint16 { return 0 }
-func (*memfd) close()       {}
+func (f *memfd) close()     { f.opens = slices.DeleteFunc(f.opens, func(o *memfd) bool { return o == f }) }
+
+// lock is fcntl(F_OFD_SETLK) with struct flock, of one byte.
+func (f *memfd) lock(flock addr) int64 {
+	if *at[int16](flock) == unix.F_UNLCK {
+		delete(f.locks, *at[int64](flock + 8))
+	} else {
+		f.locks[*at[int64](flock + 8)] = true
+	}
+	return 0
+}
+
+// claimed is fcntl(F_OFD_GETLK) for an end of a slot.
+func (m *memory) claimed(id monitor.SlotID, end int) bool {
+	at := (int64(end)<<32|int64(id.Arena))<<8 | int64(id.Slot)
+	return slices.ContainsFunc(m.opens, func(o *memfd) bool { return o.locks[at] || o.locks[queue.ClaimAll] })
+}
 
 // newMemory makes zero memory of a kind.
 func (w *World) newMemory(page bool) *memory {
@@ -77,7 +96,7 @@ func (m *memory) header() *queue.BellPage { return at[queue.BellPage](m.at) }
 
 // open makes another open file description.
 func (m *memory) open() *memfd {
-	f := &memfd{memory: m}
+	f := &memfd{memory: m, locks: map[int64]bool{}}
 	m.opens = append(m.opens, f)
 	return f
 }

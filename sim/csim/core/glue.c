@@ -15,7 +15,7 @@
 
 struct sim_api sim;
 ENTRY void sim_bind(const struct sim_api *api) { sim = *api; }
-struct sd_global sd_g = {.out_fd = -1};
+struct sd_global sd_g = {.out_fd = -1, .page_fd = -1};
 struct sd_real sd_real_;
 
 extern SD_HIDDEN unsigned char __start_sdtls[], __stop_sdtls[];

@@ -1,0 +1,35 @@
+package queue
+
+import "golang.org/x/sys/unix"
+
+// Claim takes this process's lock on an end of a slot (ClaimAll says what for). fd is that of its bell
+// page, with an open file description of its own. It fails if the kernel has no memory for a lock.
+func Claim(fd int, arena, slot uint32, end int) error {
+	return claim(fd, unix.F_RDLCK, arena, slot, end)
+}
+
+// Unclaim gives the lock up, if there is one.
+func Unclaim(fd int, arena, slot uint32, end int) error {
+	return claim(fd, unix.F_UNLCK, arena, slot, end)
+}
+
+func claim(fd int, how int16, arena, slot uint32, end int) error {
+	lock := unix.Flock_t{Type: how, Start: claimAt(arena, slot, end), Len: 1}
+	return unix.FcntlFlock(uintptr(fd), unix.F_OFD_SETLK, &lock)
+}
+
+// Claimed tells whether a process with the bell page fd, another open file description of it, uses this
+// end of a slot. An error counts as a use.
+func Claimed(fd int, arena, slot uint32, end int) bool {
+	for _, at := range []int64{claimAt(arena, slot, end), ClaimAll} {
+		lock := unix.Flock_t{Type: unix.F_WRLCK, Start: at, Len: 1}
+		if err := unix.FcntlFlock(uintptr(fd), unix.F_OFD_GETLK, &lock); err != nil || lock.Type != unix.F_UNLCK {
+			return true
+		}
+	}
+	return false
+}
+
+func claimAt(arena, slot uint32, end int) int64 {
+	return (int64(end)<<32|int64(arena))<<8 | int64(slot)
+}
