@@ -21,13 +21,19 @@ func claim(fd int, how int16, arena, slot uint32, end int) error {
 // Claimed tells whether a process with the bell page fd, another open file description of it, uses this
 // end of a slot. An error counts as a use.
 func Claimed(fd int, arena, slot uint32, end int) bool {
-	for _, at := range []int64{claimAt(arena, slot, end), ClaimAll} {
+	for _, at := range ClaimPlaces(arena, slot, end) {
 		lock := unix.Flock_t{Type: unix.F_WRLCK, Start: at, Len: 1}
 		if err := unix.FcntlFlock(uintptr(fd), unix.F_OFD_GETLK, &lock); err != nil || lock.Type != unix.F_UNLCK {
 			return true
 		}
 	}
 	return false
+}
+
+// ClaimPlaces is where a use of an end of a slot shows, in the order in which to look: a child claims
+// what it has inherited before it gives ClaimAll up.
+func ClaimPlaces(arena, slot uint32, end int) [2]int64 {
+	return [2]int64{ClaimAll, claimAt(arena, slot, end)}
 }
 
 func claimAt(arena, slot uint32, end int) int64 {

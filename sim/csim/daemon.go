@@ -230,9 +230,20 @@ func (d *daemon) prove(p *Process, o monitor.Offer) (status uint32, peerHere boo
 	return queue.StatusOK, peer != nil && peer.tcpState() == established
 }
 
+// claimed is queue.Claimed.
+func (d *daemon) claimed(page *memfd, id monitor.SlotID, end int) bool {
+	for _, at := range queue.ClaimPlaces(id.Arena, id.Slot, end) {
+		d.t.Syscall("fcntl")
+		if slices.ContainsFunc(page.opens, func(o *memfd) bool { return o.locks[at] }) {
+			return true
+		}
+	}
+	return false
+}
+
 func (d *daemon) look(a monitor.Look) bool {
 	for i, proc := range a.Procs {
-		if page := d.pages[proc]; page != nil && page.claimed(a.SlotID, i) {
+		if page := d.pages[proc]; page != nil && d.claimed(page, a.SlotID, i) {
 			d.w.Cover("slot claimed")
 			return true
 		}

@@ -9,7 +9,6 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/socksdirect/libsd/monitor"
 	"github.com/socksdirect/libsd/queue"
 	"github.com/socksdirect/libsd/sim"
 )
@@ -52,12 +51,6 @@ func (f *memfd) lock(flock addr) int64 {
 		f.locks[*at[int64](flock + 8)] = true
 	}
 	return 0
-}
-
-// claimed is fcntl(F_OFD_GETLK) for an end of a slot.
-func (m *memory) claimed(id monitor.SlotID, end int) bool {
-	at := (int64(end)<<32|int64(id.Arena))<<8 | int64(id.Slot)
-	return slices.ContainsFunc(m.opens, func(o *memfd) bool { return o.locks[at] || o.locks[queue.ClaimAll] })
 }
 
 // newMemory makes zero memory of a kind.

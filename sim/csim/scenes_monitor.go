@@ -4,6 +4,7 @@ package csim
 
 import (
 	"math"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -94,5 +95,81 @@ func slots(w *World) {
 	b.Go("main", func(t *Thread) {
 		t.start(1, nil)
 		l.serve(t)
+	})
+}
+
+// heirs: a child inherits a connection whose peer has sent, not read and closed. Whatever becomes of its
+// parent, it reads all that was sent, though new connections take slots meanwhile.
+func heirs(w *World) {
+	a, b := w.process("a"), w.process("b")
+	w.slots = w.Range(1, 2, "slots")
+	l := b.listen()
+	a.AtExit(l.end)
+	first := w.newTalk(0)
+	first.hangup, w.resets = 2, true
+	n, unread, forks := w.Choose(200, "bytes"), w.Choose(20, "unread"), w.Choose(3, "fork")
+	dies, leaves := w.Choose(2, "dies"), w.Choose(2, "leaves")
+	parents, childs := w.newTalk(2), w.newTalk(3)
+	burst := &stream{w: w, id: 8}
+	w.host(w.Choose(2, "dooms"))
+	w.Plan(4000)
+	call := func(t *Thread, k *talk) {
+		if fd := l.dial(t, k); fd >= 0 {
+			k.side(t, fd, 0)
+		}
+	}
+	hungUp := false
+	var child *Process
+	a.Go("main", func(t *Thread) {
+		t.start(1, nil)
+		fd := l.dial(t, first)
+		first.play(t, fd, 0)
+		fork := func(when int) {
+			if when != forks {
+				return
+			}
+			child = t.fork("child", func(t *Thread) {
+				t.Block("hang-up", func() bool { return hungUp }, -1)
+				t.nap(time.Duration(w.Choose(5000, "ms")) * time.Millisecond)
+				if w.Choose(2, "calls") == 1 {
+					call(t, childs)
+				}
+				if r := burst.drain(t, fd, math.MaxInt, 16); r < 0 && (r != -int64(unix.ECONNRESET) && r != -int64(unix.EPIPE) || unread == 0) {
+					w.Failf("result", "recv: %d", r)
+				}
+				t.close(fd)
+			})
+			if dies == 1 {
+				w.Doom(a.Process, 2000)
+			}
+		}
+		fork(0)
+		t.send(fd, make([]byte, unread), 0)
+		fork(1)
+		t.Block("hang-up", func() bool { return hungUp }, -1)
+		fork(2)
+		if leaves == 1 {
+			t.close(fd)
+		}
+		if w.Choose(2, "calls") == 1 {
+			call(t, parents)
+		}
+	})
+	b.Go("main", func(t *Thread) {
+		t.start(1, nil)
+		fd, k := l.accept(t)
+		k.play(t, fd, 1)
+		if r := burst.pump(t, fd, n, 1+n, 0); r != 0 {
+			w.Failf("result", "send: %d", r)
+		}
+		t.close(fd)
+		hungUp = true
+		w.Changed()
+		l.serve(t)
+	})
+	w.AtEnd(func() {
+		if child != nil && burst.received != n {
+			w.Failf("stream", "the end after %d of %d bytes", burst.received, n)
+		}
 	})
 }
