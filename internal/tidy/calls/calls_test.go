@@ -22,17 +22,20 @@ func TestGeneratedFilesAreFresh(t *testing.T) {
 	}
 }
 
-func TestEveryCallHasOneVerdict(t *testing.T) {
+func TestTableRefuses(t *testing.T) {
 	for name, c := range map[string]struct {
-		calls    string
-		verdicts []verdict
-		wrong    string
+		calls string
+		cells []cell
+		wrong string
 	}{
-		"none":       {"read write", []verdict{{calls: "read"}}, "write"},
-		"two":        {"read", []verdict{{calls: "read"}, {calls: "read"}}, "read"},
-		"of nothing": {"read", []verdict{{calls: "read recv"}}, "recv"},
+		"no verdict":       {"read write", []cell{{calls: "read"}}, "write"},
+		"two verdicts":     {"read", []cell{{calls: "read"}, {calls: "read"}}, "read"},
+		"no such call":     {"read", []cell{{calls: "read recv"}}, "recv"},
+		"no such check":    {"read", []cell{{calls: "read", checks: "peek poke"}}, "poke"},
+		"no reason":        {"read", []cell{{calls: "read", path: degrade}}, "read"},
+		"nobody's verdict": {"read", []cell{{when: "late"}, {calls: "read"}}, "first"},
 	} {
-		if _, err := table(strings.Fields(c.calls), c.verdicts); err == nil || !strings.Contains(err.Error(), c.wrong) {
+		if _, err := table(strings.Fields(c.calls), []string{"peek"}, c.cells); err == nil || !strings.Contains(err.Error(), c.wrong) {
 			t.Errorf("%s: error %v does not name %s", name, err, c.wrong)
 		}
 	}

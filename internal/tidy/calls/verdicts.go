@@ -4,44 +4,94 @@ package main
 type path string
 
 const (
-	ring    path = "ring"             // in shared memory
-	kernel  path = "kernel"           // at the anchor, with bookkeeping
-	both    path = "ring and kernel"  // what either of them says
-	degrade path = "degrade, counted" // not supported there
-	none    path = "none"             // it is not about connections
+	ring    path = "ring"            // in shared memory
+	kernel  path = "kernel"          // at the anchor, with bookkeeping
+	both    path = "ring and kernel" // what either of them says
+	degrade path = "degrades"        // stays on, or goes back to, the kernel; or is refused: counted
+	none    path = "none"            // it is not about connections
 )
 
-// verdict tells what becomes of calls that behave alike.
-type verdict struct {
+// cell is a call in a state or with a flag: what becomes of it, and the checks of tests/prog/contract_*.c
+// that show it on Linux and under libsd alike. Only the first cell of some calls names them.
+type cell struct {
 	calls   string
+	when    string
 	path    path
 	remarks string
+	checks  string
 }
 
-var verdicts = []verdict{
-	{"read readv recv recvfrom __read_chk __recv_chk __recvfrom_chk", ring,
-		"blocking, O_NONBLOCK, SO_RCVTIMEO, MSG_DONTWAIT, MSG_PEEK, MSG_WAITALL; MSG_OOB and MSG_ERRQUEUE ask the anchor"},
-	{"recvmsg recvmmsg", ring, "no ancillary data: the options that would make some keep a connection on the kernel"},
-	{"preadv2 preadv64v2 pwritev2 pwritev64v2", ring, "with offset -1 and no flag but RWF_NOWAIT; else the anchor answers (ESPIPE)"},
-	{"write writev send sendto", ring, "SO_SNDTIMEO, MSG_DONTWAIT, MSG_NOSIGNAL and SIGPIPE as on Linux; MSG_OOB moves the direction back to TCP for good"},
-	{"sendmsg sendmmsg", ring, "MSG_MORE, as TCP_CORK, holds nothing back; `sendmsg` looks for descriptors in SCM_RIGHTS: a candidate stays on the kernel, a promoted one is counted (`passed`)"},
-	{"sendfile sendfile64", ring, "from regular files and block devices through a buffer; EINVAL for others"},
-	{"splice", degrade, "EINVAL (`unhooked`), to which programs answer with read and write; a candidate stays on the kernel (`option`)"},
-	{"socket", kernel, "only what this call made, and no fork, duplicate or SCM_RIGHTS has shared since, can become a candidate"},
-	{"connect accept accept4", kernel, "the connection becomes a candidate; TCP over IPv4 and IPv6 only; a socket that was shared before it was connected (`forked`), or that AF_UNSPEC has disconnected, stays on the kernel"},
-	{"shutdown", kernel, "SHUT_WR ends the last ring; the rest of the direction is TCP's, which sends FIN"},
-	{"setsockopt", kernel, "the anchor keeps every option; one that a ring does not honour keeps a candidate on the kernel (`option`), on a promoted connection it is counted (`unhooked`); see below"},
-	{"getsockopt", kernel, "SO_ERROR adds an error that the rings know of"},
-	{"ioctl", both, "FIONREAD counts the rings; FIOASYNC as O_ASYNC; everything else is the anchor's"},
-	{"fcntl fcntl64", kernel, "F_DUPFD makes an alias; O_ASYNC keeps a candidate on the kernel (`option`), on a promoted connection it is counted (`unhooked`)"},
-	{"close close_range closefrom", both, "unread bytes make the kernel send RST; descriptors of libsd's own stay open"},
-	{"dup dup2 dup3", both, "an alias of the same connection or epoll set; a candidate that gets the number 0, 1 or 2 stays on the kernel (`stdio`), a promoted connection sends by TCP from then on"},
-	{"fdopen", both, "a candidate stays on the kernel (`stdio`); on a promoted connection the stream reads and writes by our `read` and `write`"},
-	{"freopen freopen64 fclose", both, "as close; the stream of a promoted connection cannot be reopened: EOPNOTSUPP (`unhooked`)"},
-	{"dprintf vdprintf __dprintf_chk __vdprintf_chk", ring, "formats, then `write`"},
-	{"poll ppoll __poll_chk __ppoll_chk select pselect", both, "any mixture of descriptors; a call with nothing of ours in it goes straight to the kernel"},
-	{"epoll_create epoll_create1 epoll_ctl", both, "level, edge, oneshot and nested sets; EPOLLEXCLUSIVE keeps a candidate on the kernel (`option`)"},
-	{"epoll_wait epoll_pwait epoll_pwait2", both, "the kernel's set and the rings of its members"},
-	{"sigaction __sigaction signal bsd_signal ssignal sysv_signal __sysv_signal sigset siginterrupt", none,
-		"handlers run through a stub: it tells a waiting call whether SA_RESTART restarts it, and waits for the end of an operation; what was installed is what is read back"},
+var cells = []cell{
+	{"read readv recv recvfrom __read_chk __recv_chk __recvfrom_chk", "", ring, "",
+		"partial_reads partial_reads_cold blocked_recv vectors from_has_no_address seek_is_refused"},
+	{"", "O_NONBLOCK, MSG_DONTWAIT", ring, "", "dontwait nonblocking_send_is_partial nonblock_is_shared_by_dup"},
+	{"", "MSG_PEEK", ring, "with MSG_WAITALL it returns what is there", "peek peek_cold peek_blocks"},
+	{"", "MSG_WAITALL", ring, "", "waitall waitall_cold waitall_ends_at_eof signal_waitall_returns_what_it_has"},
+	{"", "MSG_TRUNC", ring, "", "truncated truncated_cold"},
+	{"", "MSG_OOB, MSG_ERRQUEUE", kernel, "the anchor answers", "anchor_nothing_urgent anchor_nothing_urgent_cold"},
+	{"", "no bytes asked for", ring, "", "empty_calls"},
+	{"", "SO_RCVTIMEO", ring, "", "rcvtimeo signal_recv_with_timeout_never_restarts"},
+	{"", "after the peer's FIN", both, "", "data_before_eof data_before_eof_cold eof_wakes_recv half_close_of_the_peer half_close_of_the_peer_cold"},
+	{"", "after RST", both, "", "reset_after_data reset_wakes_recv"},
+	{"", "after SHUT_RD", both, "", "shut_rd shut_both"},
+	{"", "a handler runs", ring, "EINTR or restart as signal(7)", "signal_recv_is_interrupted signal_recv_restarts signal_recv_obeys_each_handler signal_first_of_two_signals_decides jump_out_of_waiting_calls"},
+	{"", "several threads or processes", ring, "under a lock", "threads_many_receivers threads_many_receivers_cold threads_hand_over fork_child_uses fork_turns fork_in_a_burst fork_in_a_burst_cold"},
+	{"recvmsg recvmmsg", "", ring, "no ancillary data: the options that would make some keep a connection on the kernel", "messages many_messages"},
+	{"preadv2 preadv64v2 pwritev2 pwritev64v2", "offset -1, no flag but RWF_NOWAIT", ring, "else the anchor answers (ESPIPE)", "seek_is_refused"},
+	{"write writev send sendto", "", ring, "", "echo_of_a_megabyte vectors stream_through_two_numbers threads_duplex_full_speed"},
+	{"", "no room", ring, "blocks, or takes a part", "full_and_drained full_and_drained_cold full_both_ways blocked_send blocked_send_cold nonblocking_send_is_partial"},
+	{"", "MSG_MORE, TCP_CORK", ring, "hold nothing back", "more more_cold cork cork_cold switch_corked_is_promoted switch_more_is_promoted"},
+	{"", "MSG_OOB", degrade, "the direction goes back to TCP for good (`to-tcp`)", "anchor_urgent_byte_is_beside_the_stream anchor_urgent_byte_is_beside_the_stream_cold"},
+	{"", "MSG_FASTOPEN", kernel, "", "life_fast_open"},
+	{"", "SO_SNDTIMEO", ring, "", "sndtimeo"},
+	{"", "after the peer closed", both, "EPIPE, SIGPIPE, MSG_NOSIGNAL", "epipe_after_close sigpipe sigpipe_kills reset_wakes_send"},
+	{"", "after SHUT_WR", kernel, "", "half_close_of_ours half_close_of_ours_cold shut_twice"},
+	{"", "a handler runs", ring, "EINTR or restart as signal(7)", "signal_send_is_interrupted jump_out_of_send jump_out_of_send_cold"},
+	{"", "several threads or processes", ring, "under a lock", "threads_many_senders fork_both_send"},
+	{"sendmsg sendmmsg", "", ring, "", "messages many_messages"},
+	{"", "SCM_RIGHTS with a connection", degrade, "a candidate stays on the kernel, a promoted one is counted (`passed`); by `sendmmsg` it is not seen", "passed_before_connect"},
+	{"sendfile sendfile64", "", ring, "from regular files and block devices through a buffer; EINVAL for others", "from_file from_file_cold"},
+	{"splice", "", degrade, "a candidate stays on the kernel (`option`); on a promoted connection EINVAL (`unhooked`), to which programs answer with read and write", ""},
+	{"socket", "", kernel, "only what this call made, and no fork, duplicate or SCM_RIGHTS has shared since, can become a candidate", "names connected_after_fork passed_before_connect"},
+	{"connect accept accept4", "", kernel, "the connection becomes a candidate; TCP over IPv4 and IPv6 only; a socket that was shared before it was connected stays on the kernel (`forked`)",
+		"accept_flags accept_tells_the_name connect_nonblocking listener_closes_early sent_before_accept life_bound_before_connect fork_child_makes_connections fork_child_accepts"},
+	{"", "refused, backlog full, EISCONN, EALREADY", kernel, "", "connect_refused not_connected life_again_after_refusal life_backlog_full life_bind_and_listen_errors life_closed_listener_resets_its_queue life_shutdown_of_a_listener"},
+	{"", "AF_UNSPEC", kernel, "ends the stream; the socket stays on the kernel", "life_again_after_unspec"},
+	{"", "to itself", kernel, "stays on the kernel", "life_self_connect"},
+	{"", "SO_REUSEPORT, IPV6_V6ONLY, TCP_DEFER_ACCEPT, wildcard addresses", kernel, "", "life_dual_stack life_wildcard_beside_specific life_reuse_port_balances option_defer_accept option_of_a_listener"},
+	{"shutdown", "", kernel, "SHUT_WR ends the last ring; the rest of the direction is TCP's, which sends FIN",
+		"half_close_of_ours half_close_then_large_reply shut_rd shut_both shut_twice threads_shutdown_wakes_recv fork_shutdown_in_a_child_is_for_all life_simultaneous_close life_simultaneous_close_cold"},
+	{"setsockopt", "", kernel, "the anchor keeps every option", "options option_read_back option_read_back_cold option_refused option_timeouts_are_read_back"},
+	{"", "options that a ring does not honour (below)", degrade, "a candidate stays on the kernel (`option`); on a promoted connection counted (`unhooked`)", "anchor_low_water_cold"},
+	{"", "SO_LINGER 0", kernel, "", "linger_resets"},
+	{"getsockopt", "", kernel, "", "options option_who_is_it option_values_are_cut option_refused option_tcp_info_after_our_shutdown option_tcp_info_after_the_peers_shutdown"},
+	{"", "SO_ERROR", both, "also an error that the rings know of", "reset_shows_in_so_error connect_refused"},
+	{"ioctl", "FIONREAD, SIOCOUTQ, SIOCATMARK, FIONBIO", both, "FIONREAD counts the rings; the rest is the anchor's", "fionread fionread_cold outq_drains option_queues option_queues_cold fionbio"},
+	{"", "FIOASYNC", degrade, "as O_ASYNC", ""},
+	{"fcntl fcntl64", "", kernel, "F_DUPFD makes an alias", "flags_of_the_number nonblock_is_shared_by_dup dup2_to_a_number"},
+	{"", "O_ASYNC", degrade, "a candidate stays on the kernel (`option`); on a promoted connection counted (`unhooked`)", "anchor_owner_is_told_cold"},
+	{"close close_range closefrom", "", both, "descriptors of libsd's own stay open", "close_delivers close_delivers_cold exit_delivers number_is_reused range_closes range_closes_by_syscall closefrom_closes"},
+	{"", "bytes unread", both, "RST", "close_with_unread_resets close_with_unread_resets_cold"},
+	{"dup dup2 dup3", "", both, "an alias of the same connection or epoll set", "dup_and_close stream_through_two_numbers dup2_to_a_number dup2_over_closes switch_duplicated_before_connect epoll_duplicated_set"},
+	{"", "to 0, 1 or 2", degrade, "a candidate stays on the kernel (`stdio`); a promoted connection sends by TCP from then on (`to-tcp`)", "stdio_standard_output stdio_standard_output_cold stdio_standard_input_cold stdio_program_writes stdio_program_writes_cold"},
+	{"fdopen", "", both, "a candidate stays on the kernel (`stdio`); on a promoted connection the stream reads and writes by our `read` and `write`", "stdio_streams stdio_streams_cold stdio_stream_answers stdio_stream_answers_cold"},
+	{"freopen freopen64 fclose", "", both, "as close", "stdio_fclose_frees_the_number stdio_fclose_frees_the_number_cold"},
+	{"", "freopen of a promoted connection", degrade, "EOPNOTSUPP (`unhooked`)", ""},
+	{"dprintf vdprintf __dprintf_chk __vdprintf_chk", "", ring, "formats, then `write`", "stdio_dprintfs stdio_dprintfs_cold"},
+	{"poll ppoll __poll_chk __ppoll_chk select pselect", "", both, "any mixture of descriptors; with nothing of ours in it the kernel's call", "poll_levels poll_levels_cold poll_blocks poll_mixed poll_space poll_closed_number select_levels select_mixed threads_two_poll_at_once"},
+	{"", "end of stream, RST", both, "", "poll_hang_up poll_eof_with_data"},
+	{"", "signals and masks", both, "", "signal_poll_is_interrupted signal_select_is_interrupted signal_masks_are_installed"},
+	{"epoll_create epoll_create1 epoll_ctl", "", both, "", "epoll_control_errors epoll_closed_member_leaves epoll_duplicate_keeps_member epoll_two_numbers_two_members epoll_two_sets epoll_added_before_promotion epoll_added_while_another_waits switch_added_before_connect"},
+	{"", "a set made elsewhere", degrade, "a candidate that joins stays on the kernel (`option`), a promoted connection is refused (`unhooked`)", "epoll_unknown_set epoll_unknown_set_cold"},
+	{"", "EPOLLEXCLUSIVE", degrade, "keeps a candidate on the kernel (`option`)", "anchor_exclusive_member_cold"},
+	{"epoll_wait epoll_pwait epoll_pwait2", "level-triggered", both, "the kernel's set and the rings of its members", "epoll_level epoll_level_cold epoll_blocked_wait_level epoll_space_level epoll_hang_ups_level switch_out_level_after_refusal"},
+	{"", "EPOLLET", both, "", "epoll_edge epoll_edge_cold epoll_edge_again_on_new_data epoll_edge_reports_all epoll_edge_found_at_add epoll_blocked_wait_edge epoll_space_edge epoll_hang_ups_edge switch_edge_after_short switch_out_edge_after_refusal"},
+	{"", "EPOLLONESHOT", both, "", "epoll_one_shot"},
+	{"", "nested, mixed, fair", both, "", "epoll_nested_sets epoll_set_in_poll epoll_mixed_members epoll_mixed_members_cold epoll_fair_to_all"},
+	{"", "several threads", both, "", "epoll_one_waiter_for_an_edge threads_two_epoll_at_once threads_two_epoll_at_once_cold"},
+	{"", "close and RST while waiting", both, "", "epoll_close_wakes_wait epoll_reset_wakes_wait"},
+	{"", "signals and masks", both, "", "signal_epoll_is_interrupted signal_masks_are_installed_without_waiting"},
+	{"sigaction __sigaction signal bsd_signal ssignal sysv_signal __sysv_signal sigset siginterrupt", "", none,
+		"handlers run through a stub: it tells a waiting call whether SA_RESTART restarts it, and waits for the end of an operation; what was installed is what is read back",
+		"handler_what_is_installed_is_read_back handler_impossible_handlers_are_refused handler_informed_handler_knows_the_sender handler_masks_and_flags_hold handler_older_ways_to_install handler_handlers_are_installed_anywhere handler_handlers_after_fork_and_exec"},
 }
