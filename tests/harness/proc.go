@@ -7,6 +7,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"net"
+	"os"
 	"os/exec"
 	"strconv"
 	"strings"
@@ -185,7 +186,7 @@ func (p *Proc) Kill() error {
 func Run(t *testing.T, limit time.Duration, cmd *exec.Cmd) string {
 	t.Helper()
 	p := Start(t, cmd)
-	if err := p.Stdin.Close(); err != nil {
+	if err := p.Stdin.Close(); err != nil && !errors.Is(err, os.ErrClosed) { // closed when it has ended
 		t.Fatal(err)
 	}
 	return p.Wait(t, limit)
