@@ -63,7 +63,7 @@ func (im *importer) read(log io.Reader) error {
 		}
 	}
 	for _, c := range im.held {
-		if err := im.put(c, c.start); err != nil {
+		if err := im.put(c, max(c.start, c.end)); err != nil {
 			return err
 		}
 	}
@@ -93,9 +93,9 @@ func (im *importer) children(c *call) {
 }
 
 func (im *importer) put(c *call, latest int64) error {
-	if c.end == 0 || c.end > latest {
-		c.end = max(latest, c.start)
-	}
+	// Not what -T says: strace may have been off the processor between its two looks at the clock before
+	// the call, and then the call ended later than that.
+	c.end = latest
 	// Times are rounded: a call does not begin before the last one's end.
 	c.start = max(c.start, im.last[c.tid])
 	c.end = max(c.end, c.start)
