@@ -121,7 +121,7 @@ func (s *steady) wantNew(m harness.Mode) {
 	}
 	harness.Until(s.t, func() error {
 		conn, share := s.open(), 1.0
-		for range 30 {
+		for range 30 { // for longer than it looks for a monitor
 			if share = s.share(conn); share <= 0.1 {
 				return nil
 			}

@@ -2,6 +2,9 @@ package differ
 
 import (
 	"encoding/binary"
+	"fmt"
+	"io"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"sync"
@@ -9,7 +12,8 @@ import (
 )
 
 // addresses gives each program one of 127.1.0.0 to 127.128.255.255. A TIME_WAIT may keep it in use for
-// a minute: all runs on this machine take theirs, a block at a time, from one counter in a file.
+// a minute: all runs of a user take theirs, a block at a time, from one counter in a file. Where it begins
+// is drawn, so that users keep apart.
 var addresses struct {
 	sync.Mutex
 	next, end uint32
@@ -33,7 +37,8 @@ func nextAddress() (uint32, error) {
 
 // nextBlock moves the counter on under the file's lock.
 func nextBlock() (start uint32, err error) {
-	f, err := os.OpenFile(filepath.Join(os.TempDir(), "sd-differ-addresses"), os.O_RDWR|os.O_CREATE, 0o666)
+	name := fmt.Sprintf("sd-differ-addresses-%d", os.Getuid())
+	f, err := os.OpenFile(filepath.Join(os.TempDir(), name), os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return 0, err
 	}
@@ -42,8 +47,13 @@ func nextBlock() (start uint32, err error) {
 		return 0, err
 	}
 	var b [4]byte
-	if _, err := f.ReadAt(b[:], 0); err == nil {
+	switch _, err := f.ReadAt(b[:], 0); err {
+	case nil:
 		start = binary.NativeEndian.Uint32(b[:])
+	case io.EOF: // we made it
+		start = rand.Uint32()
+	default:
+		return 0, err
 	}
 	binary.NativeEndian.PutUint32(b[:], start+addressBlock)
 	_, err = f.WriteAt(b[:], 0)
