@@ -86,16 +86,21 @@ static inline uint32_t sd_tx_gen(struct sd_direction *d)
 {
 	return sd_load(&d->tx.gen);
 }
-/* sd_rx_new: 1 if the receiver has something to look at; one look at the sender's line. */
-static inline int sd_rx_new(struct sd_direction *d)
-{
-	return sd_load(&d->tx.tail) != sd_peek(&d->rx.head) || sd_peek(&d->tx.gen) != sd_peek(&d->rx.rgen);
-}
 /* sd_class_of: class of segment gen, checked: below SD_CLASSES, or SD_CLASS_TCP. */
 static inline uint32_t sd_class_of(struct sd_direction *d, uint32_t gen)
 {
 	uint32_t c = sd_peek(&d->seg.class[gen % SD_SEG_DESCS]);
 	return c < SD_CLASSES ? c : SD_CLASS_TCP;
+}
+
+/* sd_rx_new: 1 if there are bytes to read or the stream has left the rings; one look at the sender's line.
+ * A further ring is no news: its sender may be stopped, or dead, before it puts anything there. */
+static inline int sd_rx_new(struct sd_direction *d)
+{
+	if (sd_load(&d->tx.tail) != sd_peek(&d->rx.head))
+		return 1;
+	uint32_t gen = sd_peek(&d->tx.gen);
+	return gen != sd_peek(&d->rx.rgen) && sd_class_of(d, gen) == SD_CLASS_TCP;
 }
 
 #endif
