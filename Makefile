@@ -3,6 +3,7 @@
 usage:
 	@echo 'make demo   kernel and libsd side by side: a C program and Redis; about two minutes'
 	@echo 'make test   everything that CI runs; about twenty minutes'
+	@echo 'make suites the tests of CPython and of others, with and without libsd; about an hour'
 	@echo 'make build  bin/sdirect, bin/libsd.so and bin/sdsim'
 	@echo 'make clean  remove bin'
 
@@ -28,7 +29,12 @@ demo:
 test:
 	@tests/run-all.sh
 
+# The tests of others, natively and under libsd; installs what they need.
+
+suites: build
+	@go run ./tests/suites
+
 clean:
 	rm -rf bin
 
-.PHONY: usage build sdreplay demo test clean
+.PHONY: usage build sdreplay demo test suites clean

@@ -40,6 +40,7 @@ func (d *Daemon) act(a Action) Event {
 		}
 	case DropPage:
 		if p := d.pages[a.Proc]; p != nil {
+			d.ended[p.uid] = p.counters(d.ended[p.uid])
 			p.close()
 			delete(d.pages, a.Proc)
 		}
@@ -71,13 +72,13 @@ func (d *Daemon) admit(a Admit) {
 			d.reject(a.Reg, queue.StatusLimit)
 			return
 		}
-		p.own(a.Proc)
+		p.own(a.Proc, c.proc.uid)
 		d.pages[a.Proc] = p
 		defer theirs.Close()
 		fds = append(fds, int(theirs.Fd()))
 	case PageShown:
 		d.pages[a.Proc], c.shown = c.shown, nil
-		d.pages[a.Proc].own(a.Proc)
+		d.pages[a.Proc].own(a.Proc, c.proc.uid)
 	}
 	d.log.Debug("process", "reg", a.Reg, "pid", c.proc.pid, "uid", c.proc.uid, "proc", a.Proc, "page", a.Page)
 	if err := c.conn.TrySend(welcome, fds...); err != nil {

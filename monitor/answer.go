@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"os"
 
-	"github.com/socksdirect/libsd/internal/shm"
 	"github.com/socksdirect/libsd/monitor/wire"
 	"github.com/socksdirect/libsd/queue"
 )
@@ -28,6 +27,17 @@ var counterNames = map[int]string{
 	queue.CountReset:         "reset",
 	queue.CountLockBroken:    "lock-broken",
 	queue.CountPassed:        "passed",
+}
+
+// counters are those of one bell page, or of several, indexed by queue.Count….
+type counters [len(queue.BellPage{}.Count)]uint64
+
+func (c counters) named() map[string]uint64 {
+	named := map[string]uint64{}
+	for i, name := range counterNames {
+		named[name] = c[i]
+	}
+	return named
 }
 
 // answer serves one MsgStat. The snapshot is taken by the goroutine of Run; the sending, which may
@@ -67,15 +77,27 @@ func (d *Daemon) stat(uid int) *wire.Stat {
 			c.Dir[dir] = describeDirection(s, dir)
 		}
 	}
+	var living, all counters
 	counted := map[uint32]bool{}
 	for _, p := range st.Processes {
 		if page := d.pages[p.Proc]; page != nil && !counted[p.Proc] {
 			counted[p.Proc] = true
-			for i, name := range counterNames {
-				st.Counters[name] += shm.Load64(&page.header().Count[i])
+			living = page.counters(living)
+		}
+	}
+	for _, page := range d.pages {
+		if d.core.Visible(uid, page.uid) {
+			all = page.counters(all)
+		}
+	}
+	for owner, ended := range d.ended {
+		if d.core.Visible(uid, owner) {
+			for i, n := range ended {
+				all[i] += n
 			}
 		}
 	}
+	st.Counters, st.Totals = living.named(), all.named()
 	return st
 }
 

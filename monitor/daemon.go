@@ -34,6 +34,7 @@ type Daemon struct {
 	core    *Core
 	clients map[Reg]*client
 	pages   map[uint32]*page
+	ended   map[int]counters // of pages that are gone, by user
 	arenas  map[uint32]*os.File
 	lastReg Reg
 
@@ -65,7 +66,7 @@ func New(path string, log *slog.Logger) (*Daemon, error) {
 		log: log, listener: l, diag: diag, ringer: ringer, netns: netns, uid: os.Geteuid(),
 		posts: make(chan func(), 64), done: make(chan struct{}), timer: timer,
 		core:    NewCore(os.Geteuid(), uint32(random()>>33), queue.ArenaSlots),
-		clients: map[Reg]*client{}, pages: map[uint32]*page{}, arenas: map[uint32]*os.File{},
+		clients: map[Reg]*client{}, pages: map[uint32]*page{}, ended: map[int]counters{}, arenas: map[uint32]*os.File{},
 		perProcess: map[int]int{},
 	}, nil
 }

@@ -16,6 +16,7 @@ import (
 type page struct {
 	file *os.File
 	mem  []byte
+	uid  int // of the family's first process
 }
 
 // newPage makes a bell page. It fails when memory or descriptors are short.
@@ -71,8 +72,19 @@ func adoptPage(fd int, key uint64) (*page, error) {
 	return p, nil
 }
 
-// own writes the number of the family.
-func (p *page) own(proc uint32) { shm.Store32(&p.header().Proc, proc) }
+// own makes it the page of a family.
+func (p *page) own(proc uint32, uid int) {
+	p.uid = uid
+	shm.Store32(&p.header().Proc, proc)
+}
+
+// counters adds what the family has counted to sum.
+func (p *page) counters(sum counters) counters {
+	for i := range sum {
+		sum[i] += shm.Load64(&p.header().Count[i])
+	}
+	return sum
+}
 
 // mail tells the family that a message lies in one of its registration sockets.
 func (p *page) mail() { shm.Add32(&p.header().Mail, 1) }

@@ -123,7 +123,7 @@ func says(t *testing.T, s *bufio.Scanner) string {
 }
 
 // TestDeath kills a process with a connection. What it left must be cleared: its bells, its peer's
-// sleep, and with the peer's end the slot and the arena.
+// sleep, and with the peer's end the slot and the arena. What it counted stays.
 func TestDeath(t *testing.T) {
 	path := socketPath(t)
 	start(t, path)
@@ -149,7 +149,9 @@ func TestDeath(t *testing.T) {
 	}
 	defer wire.CloseAll([]int{intro.Arena})
 
-	theirs := shm.At[queue.Bell](mapBell(t, intro.PeerBell), queue.BellOff+3*64)
+	page := mapBell(t, intro.PeerBell)
+	shm.Store64(&shm.At[queue.BellPage](page, 0).Count[queue.CountPromoted], 3)
+	theirs := shm.At[queue.Bell](page, queue.BellOff+3*64)
 	shm.Store32(&theirs.Owner, uint32(cmd.Process.Pid))
 	asleep := sleepOn(t, me)
 	cmd.Process.Kill()
@@ -167,7 +169,8 @@ func TestDeath(t *testing.T) {
 		t.Fatal(err)
 	}
 	waitStat(t, path, func(st *wire.Stat) bool {
-		return len(st.Connections) == 0 && len(st.Processes) == 1 && st.Monitor.Arenas == 0
+		return len(st.Connections) == 0 && len(st.Processes) == 1 && st.Monitor.Arenas == 0 &&
+			st.Counters["promoted"] == 0 && st.Totals["promoted"] == 3
 	})
 }
 

@@ -8,17 +8,19 @@ import (
 	"github.com/socksdirect/libsd/monitor/wire"
 )
 
-// Snapshot is what Core knows, as far as uid may see it: root and the monitor's own user see
-// everything, others what concerns their processes. What lies in shared memory (directions,
+// Visible tells whether uid may see what concerns processes of owner: root and the monitor's own user
+// see everything, others what is their own.
+func (c *Core) Visible(uid, owner int) bool { return uid == 0 || uid == c.uid || uid == owner }
+
+// Snapshot is what Core knows, as far as uid may see it. What lies in shared memory (directions,
 // counters) is left to be filled in.
 func (c *Core) Snapshot(uid int) *wire.Stat {
-	visible := func(owner int) bool { return uid == 0 || uid == c.uid || uid == owner }
+	visible := func(owner int) bool { return c.Visible(uid, owner) }
 	st := &wire.Stat{
 		Processes:   []wire.ProcessStat{},
 		Connections: []wire.ConnectionStat{},
 		Waiting:     []wire.WaitingStat{},
 		Kept:        []wire.KeptStat{},
-		Counters:    map[string]uint64{},
 	}
 	st.Monitor.Arenas = len(c.arenas)
 	for _, reg := range slices.Sorted(maps.Keys(c.regs)) {

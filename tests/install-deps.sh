@@ -4,10 +4,11 @@
 #
 #   tests/install-deps.sh          for make test
 #   tests/install-deps.sh demo     for make demo
+#   tests/install-deps.sh packages NAME...
 set -eu
 PATH=$PATH:/usr/sbin:/sbin
 
-# program:package
+# program:package, or a package alone
 demo="gcc:gcc redis-server:redis-server redis-benchmark:redis-tools"
 test="$demo make:make strace:strace ss:iproute2 curl:curl python3:python3 redis-cli:redis-tools
   memcached:memcached memccapable:libmemcached-tools memcslap:libmemcached-tools iperf3:iperf3
@@ -15,13 +16,21 @@ test="$demo make:make strace:strace ss:iproute2 curl:curl python3:python3 redis-
 case ${1:-test} in
 demo) want=$demo ;;
 test) want=$test ;;
-*) echo "usage: $0 [demo|test]" >&2; exit 2 ;;
+packages) shift; want=$* ;;
+*) echo "usage: $0 [demo|test|packages NAME...]" >&2; exit 2 ;;
 esac
+
+present() {
+	case $1 in
+	*:*) command -v "${1%%:*}" ;;
+	*) dpkg-query -W -f '${Status}\n' "$1" 2>/dev/null | grep 'ok installed' ;;
+	esac >/dev/null
+}
 
 lacking() {
 	missing=
 	for p in $want; do
-		command -v "${p%%:*}" >/dev/null || missing="$missing ${p#*:}"
+		present "$p" || missing="$missing ${p#*:}"
 	done
 	# The compiler is of no use without libc's headers.
 	[ -e /usr/include/stdio.h ] || missing="$missing libc6-dev"

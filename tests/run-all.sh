@@ -8,7 +8,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 export PATH=$PATH:/usr/sbin:/sbin
 
-stages=(tools tidy vet staticcheck build unit race sim golibs differ e2e apps)
+stages=(tools tidy vet staticcheck build unit race sim golibs differ e2e apps suites)
 
 tools() { # compilers and the programs that the tests run
 	tests/install-deps.sh
@@ -59,6 +59,11 @@ differ() { gotest -count=1 ./tests/differ -rapid.seed=20261122; } # random progr
 e2e() { gotest -count=1 ./tests; }
 
 apps() { gotest -count=1 ./tests/apps; }
+
+suites() { # the tests of others, with and without libsd; all of them: make suites
+	gotest -count=1 ./tests/suites
+	go run ./tests/suites --bounded
+}
 
 # gotest shows one line for each package, the output of tests that fail, and remembers what was
 # skipped. With CI=true only what no machine can run may be: there, nothing is missing.

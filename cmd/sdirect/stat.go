@@ -92,18 +92,23 @@ func printStat(out io.Writer, st *wire.Stat) error {
 	if err := w.Flush(); err != nil {
 		return err
 	}
+	printCounters(out, "counters of these processes", st.Counters)
+	printCounters(out, "and of those that have ended", st.Totals)
+	_, err := fmt.Fprintf(out, "monitor: pid %d, uid %d, network namespace %d, %d arenas\n",
+		st.Monitor.PID, st.Monitor.UID, st.Monitor.NetNS, st.Monitor.Arenas)
+	return err
+}
+
+func printCounters(out io.Writer, of string, counters map[string]uint64) {
 	var counts []string
-	for _, name := range slices.Sorted(maps.Keys(st.Counters)) {
-		if n := st.Counters[name]; n > 0 {
+	for _, name := range slices.Sorted(maps.Keys(counters)) {
+		if n := counters[name]; n > 0 {
 			counts = append(counts, fmt.Sprintf("%s %d", name, n))
 		}
 	}
 	if len(counts) > 0 {
-		fmt.Fprintf(out, "\ncounters of these processes: %s\n", strings.Join(counts, ", "))
+		fmt.Fprintf(out, "\n%s: %s\n", of, strings.Join(counts, ", "))
 	}
-	_, err := fmt.Fprintf(out, "monitor: pid %d, uid %d, network namespace %d, %d arenas\n",
-		st.Monitor.PID, st.Monitor.UID, st.Monitor.NetNS, st.Monitor.Arenas)
-	return err
 }
 
 func pathOf(d wire.DirStat) string {

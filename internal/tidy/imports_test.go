@@ -42,6 +42,7 @@ var mayImport = map[string][]string{
 	"tests/differ":                  {"model", "socket", "tests/harness"},
 	"tests/golibs":                  {}, // a module of its own
 	"tests/gotraffic":               {"socket"},
+	"tests/suites":                  {"monitor/wire"},
 	"tests/harness":                 {"internal/shm", "queue", "monitor/wire"}, // it looks into arenas
 }
 

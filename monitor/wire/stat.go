@@ -27,6 +27,7 @@ type Stat struct {
 	Waiting     []WaitingStat     `json:"waiting"`
 	Kept        []KeptStat        `json:"kept_on_kernel"` // the newest ones
 	Counters    map[string]uint64 `json:"counters"`       // summed over the processes of this answer
+	Totals      map[string]uint64 `json:"totals"`         // and over those that have ended since the monitor started
 }
 
 // MonitorStat describes the monitor itself.

@@ -1,0 +1,105 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"github.com/socksdirect/libsd/monitor/wire"
+)
+
+// runner runs suites and keeps what they leave below dir.
+type runner struct {
+	dir     string // absolute, open to all users: servers give up root
+	source  string // this package's folder
+	sdirect string
+}
+
+// command is the suite's command line; dir is where it may leave files.
+func (r *runner) command(s Suite, dir string) []string {
+	if s.Module == "" {
+		return []string{"bash", filepath.Join(r.source, "scripts", s.Name+".sh")}
+	}
+	// Before our limit, regrtest prints where all threads are.
+	patience := fmt.Sprintf("--timeout=%d", int((s.Limit - s.Limit/10).Seconds()))
+	args := []string{"/usr/bin/python3.11", "-m", "test", "-v", patience, "--junit-xml", filepath.Join(dir, "junit.xml")}
+	for _, p := range s.Ignore {
+		args = append(args, "-i", p)
+	}
+	return append(args, s.Module)
+}
+
+// run runs a suite once, in namespaces of its own, and stores the result beside its log.
+func (r *runner) run(s Suite, libsd bool) (*Result, error) {
+	way, sdirect := "native", ""
+	if libsd {
+		way, sdirect = "libsd", r.sdirect
+	}
+	dir := filepath.Join(r.dir, s.Name, way)
+	if err := os.MkdirAll(filepath.Join(dir, "work"), 0o755); err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), s.Limit)
+	defer cancel()
+	args := []string{"--net", "--pid", "--fork", "--kill-child", "--mount-proc", "--", filepath.Join(r.source, "inside.sh"), dir, sdirect}
+	cmd := exec.CommandContext(ctx, "unshare", append(args, r.command(s, dir)...)...)
+	cmd.Stderr = os.Stderr
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true}
+	began := time.Now()
+	err := cmd.Run()
+	res := &Result{Suite: s.Name, Libsd: libsd, Tests: map[string]Test{}, Seconds: time.Since(began).Seconds()}
+	res.TimedOut = ctx.Err() != nil
+	var exit *exec.ExitError
+	if err != nil && !errors.As(err, &exit) {
+		return nil, err
+	}
+	res.Code = cmd.ProcessState.ExitCode()
+	if res.Code == 125 {
+		return nil, fmt.Errorf("%s: no namespaces or no monitor: see %s", s.Name, dir)
+	}
+	return res, errors.Join(res.collect(s, dir), store(filepath.Join(dir, "result.json"), res))
+}
+
+// collect reads what a run has left in dir. After one that did not end there may be nothing.
+func (res *Result) collect(s Suite, dir string) error {
+	file, read := "log", res.readTAP
+	if s.Module != "" {
+		file, read = "junit.xml", res.readJUnit
+	}
+	switch f, err := os.Open(filepath.Join(dir, file)); {
+	case err == nil:
+		defer f.Close()
+		if err := read(f); err != nil && !res.TimedOut {
+			return err
+		}
+	case !errors.Is(err, os.ErrNotExist):
+		return err
+	}
+	if !res.Libsd || res.TimedOut {
+		return nil
+	}
+	b, err := os.ReadFile(filepath.Join(dir, "stat.json"))
+	if err != nil {
+		return err
+	}
+	var st wire.Stat
+	if err := json.Unmarshal(b, &st); err != nil {
+		return err
+	}
+	res.Counters = st.Totals
+	return nil
+}
+
+func store(path string, v any) error {
+	b, err := json.MarshalIndent(v, "", "  ")
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(path, append(b, '\n'), 0o644)
+}
