@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -15,10 +16,12 @@ func newBenchCmd() *cobra.Command {
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "bench",
-		Short: "Compare ping-pong and streams of a plain C program on the kernel and on libsd",
+		Short: "Compare a plain C program on the kernel, on libsd and on bare shared memory",
 		Long: `bench compiles a small POSIX program and runs it natively and under sdirect run in turns:
 8-byte ping-pong, a stream of 8-byte messages, 1 MiB writes; on two cores, on one core, and on one
-core beside a program that uses it up. It prints medians over the rounds and their ratio.`,
+core beside a program that uses it up. On two cores the same traffic over a bare ring in shared memory
+is the floor. Then an epoll set of 10,000 connections, and what calls cost that are not for TCP. It
+prints medians over the rounds and the ratio of kernel and libsd.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			rows, err := runBench(cmd.ErrOrStderr(), opt)
@@ -31,57 +34,57 @@ core beside a program that uses it up. It prints medians over the rounds and the
 			return err
 		},
 	}
+	var names []string
+	for _, t := range benchTests {
+		names = append(names, t.name)
+	}
 	cmd.Flags().IntVar(&opt.rounds, "rounds", 5, "rounds of each measurement; odd, for a median that happened")
 	cmd.Flags().DurationVar(&opt.time, "time", 400*time.Millisecond, "time of one measurement")
+	cmd.Flags().StringSliceVar(&opt.only, "only", names, "tests to run")
+	cmd.Flags().StringVar(&opt.against, "against", "", "another sdirect, with its libsd.so beside it, to compare with")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	return cmd
 }
 
 type benchOptions struct {
-	rounds int
-	time   time.Duration
+	rounds  int
+	time    time.Duration
+	only    []string
+	against string
 }
 
-// row is one line of the result: the same quantity on the kernel and on libsd.
+// side is what carries the traffic of a measurement.
+type side int
+
+const (
+	onKernel side = iota
+	onLibsd
+	onFloor   // shared memory, without sockets
+	onAgainst // libsd of another sdirect
+	sides
+)
+
+// row is one line of the result: the same quantity on each side; 0: not measured there.
 type row struct {
 	Test     string  `json:"test"`
 	Place    string  `json:"place"`
 	Quantity string  `json:"quantity"`
 	Unit     string  `json:"unit"`
-	Kernel   float64 `json:"kernel"`
+	Kernel   float64 `json:"kernel,omitempty"`
 	Libsd    float64 `json:"libsd"`
-	Ratio    float64 `json:"ratio"` // above 1: libsd is better
+	Ratio    float64 `json:"ratio,omitempty"` // of libsd to kernel, above 1: libsd is better
+	Floor    float64 `json:"floor,omitempty"`
+	Against  float64 `json:"against,omitempty"`
 }
 
-// quantity is what a measurement tells.
-type quantity struct {
-	name, unit string
-	lower      bool // lower is better
-	of         func(m measured) float64
-}
-
-var (
-	roundTrips = []quantity{
-		{"RTT p50", "µs", true, func(m measured) float64 { return m.P50 / 1e3 }},
-		{"RTT p99", "µs", true, func(m measured) float64 { return m.P99 / 1e3 }},
-		{"RTT mean", "µs", true, func(m measured) float64 { return m.Mean / 1e3 }},
-	}
-	messages  = []quantity{{"messages", "M/s", false, func(m measured) float64 { return m.Bytes / 8 / m.NS * 1e3 }}}
-	bandwidth = []quantity{{"bandwidth", "GB/s", false, func(m measured) float64 { return m.Bytes / m.NS }}}
-)
-
-var benchTests = []struct {
-	name, title string
-	quantities  []quantity
-}{
-	{"pingpong", "8 B ping-pong", roundTrips},
-	{"stream", "8 B stream", messages},
-	{"bulk", "1 MiB writes", bandwidth},
-}
-
-// runBench measures all tests at all places; rows are valid as far as it came.
+// runBench measures the tests that opt names at all their places; rows are valid as far as it came.
 func runBench(progress io.Writer, opt benchOptions) ([]row, error) {
-	prog, remove, err := buildBench()
+	for _, name := range opt.only {
+		if !slices.ContainsFunc(benchTests, func(t benchTest) bool { return t.name == name }) {
+			return nil, fmt.Errorf("there is no test %q", name)
+		}
+	}
+	prog, remove, err := buildBench(opt.against)
 	if err != nil {
 		return nil, err
 	}
@@ -92,25 +95,43 @@ func runBench(progress io.Writer, opt benchOptions) ([]row, error) {
 	}
 	var rows []row
 	var failed error
-	for _, place := range places {
+	for i, place := range places {
 		for _, test := range benchTests {
-			var got [2][]measured // kernel, libsd
-			for round := range opt.rounds {
-				fmt.Fprintf(progress, "\r\033[K%s, %s: round %d of %d", test.title, place.name, round+1, opt.rounds)
-				for side := range got {
-					m, err := prog.measure(side == 1, test.name, place, opt.time)
-					if err != nil {
-						return rows, err
-					}
-					got[side] = append(got[side], m)
-				}
+			if !slices.Contains(opt.only, test.name) || i > 0 && !test.everywhere {
+				continue
 			}
-			fmt.Fprint(progress, "\r\033[K")
-			failed = errors.Join(failed, checkPromoted(test.title, place.name, got[1]))
-			rows = append(rows, rowsOf(test.title, place.name, test.quantities, got)...)
+			got, err := benchRounds(progress, prog, test, place, opt)
+			if err != nil {
+				return rows, err
+			}
+			where := place.name
+			if test.where != "" {
+				where = test.where
+			}
+			failed = errors.Join(failed, checkPromoted(test.title, where, got[onLibsd]))
+			rows = append(rows, rowsOf(test, where, got)...)
 		}
 	}
 	return rows, failed
+}
+
+// benchRounds measures one test at one place on all sides in turns.
+func benchRounds(progress io.Writer, prog benchProg, test benchTest, place place, opt benchOptions) (got [sides][]measured, err error) {
+	defer fmt.Fprint(progress, "\r\033[K")
+	for round := range opt.rounds {
+		fmt.Fprintf(progress, "\r\033[K%s, %s: round %d of %d", test.title, place.name, round+1, opt.rounds)
+		for on := range sides {
+			if !test.on(on, place) || on == onAgainst && opt.against == "" {
+				continue
+			}
+			m, err := test.measure(prog, on, place, opt.time)
+			if err != nil {
+				return got, err
+			}
+			got[on] = append(got[on], m)
+		}
+	}
+	return got, nil
 }
 
 // checkPromoted tells if libsd's side ran on the kernel: then the comparison means nothing.
@@ -127,12 +148,21 @@ func checkPromoted(test, place string, runs []measured) error {
 	return fmt.Errorf("%s, %s: in %d of %d rounds under libsd the connection was not promoted: these figures are the kernel's", test, place, on, len(runs))
 }
 
-func rowsOf(test, place string, quantities []quantity, got [2][]measured) (rows []row) {
-	for _, q := range quantities {
-		kernel, libsd := medianOf(got[0], q.of), medianOf(got[1], q.of)
-		r := row{Test: test, Place: place, Quantity: q.name, Unit: q.unit, Kernel: kernel, Libsd: libsd, Ratio: libsd / kernel}
-		if q.lower {
-			r.Ratio = kernel / libsd
+func rowsOf(test benchTest, where string, got [sides][]measured) (rows []row) {
+	for _, q := range test.quantities {
+		r := row{Test: test.title, Place: where, Quantity: q.name, Unit: q.unit}
+		r.Libsd = medianOf(got[onLibsd], q.of)
+		r.Floor = medianOf(got[onFloor], q.of)
+		r.Against = medianOf(got[onAgainst], q.of)
+		r.Kernel = medianOf(got[onKernel], q.of)
+		if q.without != nil {
+			r.Kernel = medianOf(got[onLibsd], q.without)
+		}
+		if r.Kernel != 0 {
+			r.Ratio = r.Libsd / r.Kernel
+			if q.lower {
+				r.Ratio = r.Kernel / r.Libsd
+			}
 		}
 		rows = append(rows, r)
 	}

@@ -2,12 +2,12 @@ package main
 
 import (
 	"bufio"
-	"bytes"
 	"context"
-	_ "embed"
+	"embed"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -18,16 +18,24 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-//go:embed benchprog/bench.c
-var benchSource []byte
+//go:embed benchprog
+var benchSources embed.FS
 
 // benchLimit bounds one measurement.
 const benchLimit = 60 * time.Second
 
-// benchProg is the path of the compiled program.
-type benchProg string
+// benchProg is the folder of the compiled programs, and the other sdirect to run them under.
+type benchProg struct{ dir, against string }
 
-// measured is what a client of the program prints.
+// benchBuilds are the programs: files and flags of the compiler.
+var benchBuilds = [][]string{
+	{"-o", "bench", "bench.c", "common.c", "epoll.c", "floor.c"},
+	{"-o", "libnull.so", "null.c", "-fPIC", "-shared", "-Wl,-soname,libnull.so"},
+	{"-o", "calls", "calls.c", "common.c", "-pthread"},
+	{"-o", "null-calls", "calls.c", "common.c", "-pthread", "-Wl,--no-as-needed,-rpath,$ORIGIN", "-L.", "-lnull"},
+}
+
+// measured is what a program prints.
 type measured struct {
 	Mean        float64 `json:"mean_ns"`
 	P50         float64 `json:"p50_ns"`
@@ -35,6 +43,11 @@ type measured struct {
 	Bytes       float64 `json:"bytes"`
 	NS          float64 `json:"ns"`
 	KernelShare float64 `json:"kernel_share"` // of the bytes, carried by the kernel's TCP
+	Few         float64 `json:"few_ns"`       // for each event
+	Many        float64 `json:"many_ns"`
+	Setup       float64 `json:"setup_ns"`  // for each connection
+	Direct      float64 `json:"direct_ns"` // for each call
+	Named       float64 `json:"named_ns"`
 }
 
 // place says on which processors the two programs run.
@@ -66,45 +79,95 @@ func benchPlaces() ([]place, error) {
 	return append([]place{{"two cores", cpus[1], cpus[0], false}}, one...), nil
 }
 
-func buildBench() (prog benchProg, remove func(), err error) {
+func buildBench(against string) (prog benchProg, remove func(), err error) {
 	dir, err := os.MkdirTemp("", "sdirect-bench-")
 	if err != nil {
-		return "", nil, err
+		return prog, nil, err
 	}
 	remove = func() { os.RemoveAll(dir) }
+	if err := compileBench(dir); err != nil {
+		remove()
+		return prog, nil, err
+	}
+	return benchProg{dir, against}, remove, nil
+}
+
+func compileBench(dir string) error {
+	sources, err := fs.Sub(benchSources, "benchprog")
+	if err != nil {
+		return err
+	}
+	if err := os.CopyFS(dir, sources); err != nil {
+		return err
+	}
 	cc := os.Getenv("CC")
 	if cc == "" {
 		cc = "cc"
 	}
-	out := filepath.Join(dir, "bench")
-	cmd := exec.Command(cc, "-O2", "-x", "c", "-o", out, "-")
-	cmd.Stdin = bytes.NewReader(benchSource)
-	if msg, err := cmd.CombinedOutput(); err != nil {
-		remove()
-		return "", nil, fmt.Errorf("compiling the benchmark: %w\n%s", err, msg)
+	for _, args := range benchBuilds {
+		cmd := exec.Command(cc, append([]string{"-O2"}, args...)...)
+		cmd.Dir = dir
+		if msg, err := cmd.CombinedOutput(); err != nil {
+			return fmt.Errorf("compiling the benchmark: %w\n%s", err, msg)
+		}
 	}
-	return benchProg(out), remove, nil
+	return nil
 }
 
-// sideCommand is a command line natively or under libsd.
-func sideCommand(ctx context.Context, libsd bool, args ...string) (*exec.Cmd, error) {
-	if libsd {
-		self, err := os.Executable()
-		if err != nil {
-			return nil, err
-		}
-		args = append([]string{self, "run", "--"}, args...)
+// sideCommand is a command line natively or under the sdirect at path.
+func sideCommand(ctx context.Context, sdirect string, args ...string) *exec.Cmd {
+	if sdirect != "" {
+		args = append([]string{sdirect, "run", "--"}, args...)
 	}
 	cmd := exec.CommandContext(ctx, args[0], args[1:]...)
 	cmd.WaitDelay = time.Second
-	if !libsd {
+	if sdirect == "" {
 		cmd.Env = append(os.Environ(), "LD_PRELOAD=")
 	}
-	return cmd, nil
+	return cmd
 }
 
-// measure runs one test once.
-func (p benchProg) measure(libsd bool, test string, at place, length time.Duration) (m measured, err error) {
+// command runs one of the programs on one side.
+func (p benchProg) command(ctx context.Context, on side, program string, args ...string) (*exec.Cmd, error) {
+	var sdirect string
+	var err error
+	switch on {
+	case onLibsd:
+		sdirect, err = os.Executable()
+	case onAgainst:
+		sdirect = p.against
+	}
+	return sideCommand(ctx, sdirect, append([]string{filepath.Join(p.dir, program)}, args...)...), err
+}
+
+func ms(d time.Duration) string { return strconv.FormatInt(d.Milliseconds(), 10) }
+
+// result runs a program that prints what it measured.
+func result(cmd *exec.Cmd) (m measured, err error) {
+	var errs strings.Builder
+	cmd.Stderr = &errs
+	out, err := cmd.Output()
+	if err != nil {
+		return m, fmt.Errorf("%s: %w\n%s", strings.Join(cmd.Args, " "), err, errs.String())
+	}
+	return m, json.Unmarshal(out, &m)
+}
+
+// traffic runs a test between a client and a server once.
+func (p benchProg) traffic(on side, test string, at place, length time.Duration) (m measured, err error) {
+	return p.between(on, at, []string{"server"}, func(ports []string) []string {
+		return []string{test, strconv.Itoa(at.client), ms(length), ports[0]}
+	})
+}
+
+// epoll has a server for each of its sets.
+func (p benchProg) epoll(on side, at place, length time.Duration) (m measured, err error) {
+	return p.between(on, at, []string{"epoll-server", "epoll-server"}, func(ports []string) []string {
+		return []string{"epoll", strconv.Itoa(at.client), ms(length), ports[0], strconv.Itoa(epollConnections), ports[1]}
+	})
+}
+
+func (p benchProg) between(on side, at place, servers []string, client func(ports []string) []string) (m measured, err error) {
 	ctx, cancel := context.WithTimeout(context.Background(), benchLimit)
 	defer cancel()
 	if at.hog {
@@ -114,30 +177,56 @@ func (p benchProg) measure(libsd bool, test string, at place, length time.Durati
 		}
 		defer stop()
 	}
-	server, port, err := p.serve(ctx, libsd, at.server)
+	var ports []string
+	var started []*exec.Cmd
+	for _, name := range servers {
+		server, port, err := p.serve(ctx, on, name, at.server)
+		if err != nil {
+			return m, err
+		}
+		ports, started = append(ports, port), append(started, server)
+	}
+	cmd, err := p.command(ctx, on, "bench", client(ports)...)
 	if err != nil {
 		return m, err
 	}
-	client, err := sideCommand(ctx, libsd, string(p), test, strconv.Itoa(at.client), strconv.FormatInt(length.Milliseconds(), 10), port)
-	if err != nil {
-		return m, err
-	}
-	var errs strings.Builder
-	client.Stderr = &errs
-	out, err := client.Output()
+	m, err = result(cmd)
 	if err != nil {
 		cancel()
-		return m, fmt.Errorf("%s: %w\n%s", test, errors.Join(err, server.Wait()), errs.String())
 	}
-	if err := server.Wait(); err != nil {
-		return m, fmt.Errorf("%s, server: %w", test, err)
+	for _, server := range started {
+		err = errors.Join(err, server.Wait())
 	}
-	return m, json.Unmarshal(out, &m)
+	return m, err
+}
+
+func (p benchProg) floor(test string, at place, length time.Duration) (measured, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), benchLimit)
+	defer cancel()
+	cmd, err := p.command(ctx, onFloor, "bench", "floor", strconv.Itoa(at.client), ms(length), test, strconv.Itoa(at.server))
+	if err != nil {
+		return measured{}, err
+	}
+	return result(cmd)
+}
+
+func (p benchProg) calls(on side, test string, length time.Duration) (measured, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), benchLimit)
+	defer cancel()
+	program, library := "calls", "libc.so.6"
+	if test == "null" || test == "look-up" {
+		program, library = "null-calls", "libnull.so"
+	}
+	cmd, err := p.command(ctx, on, program, test, ms(length), library)
+	if err != nil {
+		return measured{}, err
+	}
+	return result(cmd)
 }
 
 // serve starts a server and returns its port.
-func (p benchProg) serve(ctx context.Context, libsd bool, cpu int) (*exec.Cmd, string, error) {
-	cmd, err := sideCommand(ctx, libsd, string(p), "server", strconv.Itoa(cpu))
+func (p benchProg) serve(ctx context.Context, on side, name string, cpu int) (*exec.Cmd, string, error) {
+	cmd, err := p.command(ctx, on, "bench", name, strconv.Itoa(cpu))
 	if err != nil {
 		return nil, "", err
 	}
@@ -158,7 +247,7 @@ func (p benchProg) serve(ctx context.Context, libsd bool, cpu int) (*exec.Cmd, s
 }
 
 func (p benchProg) hog(ctx context.Context, cpu int) (stop func(), err error) {
-	cmd := exec.CommandContext(ctx, string(p), "hog", strconv.Itoa(cpu))
+	cmd := exec.CommandContext(ctx, filepath.Join(p.dir, "bench"), "hog", strconv.Itoa(cpu))
 	if err := cmd.Start(); err != nil {
 		return nil, err
 	}

@@ -25,6 +25,24 @@ func median(values []float64) float64 {
 	return (v[(n-1)/2] + v[n/2]) / 2
 }
 
+// column is one of the table; hidden when no row has a value.
+type column struct {
+	title string
+	of    func(r row) float64
+	unit  func(r row) string
+}
+
+func rowUnit(r row) string { return " " + r.Unit }
+func times(row) string     { return "×" }
+
+var columns = []column{
+	{"kernel", func(r row) float64 { return r.Kernel }, rowUnit},
+	{"libsd", func(r row) float64 { return r.Libsd }, rowUnit},
+	{"ratio", func(r row) float64 { return r.Ratio }, times},
+	{"floor", func(r row) float64 { return r.Floor }, rowUnit},
+	{"against", func(r row) float64 { return r.Against }, rowUnit},
+}
+
 // writeTable prints rows as a Markdown table whose columns line up.
 func writeTable(w io.Writer, rows []row) {
 	tw := tabwriter.NewWriter(w, 0, 0, 1, ' ', tabwriter.Debug)
@@ -35,10 +53,25 @@ func writeTable(w io.Writer, rows []row) {
 		}
 		fmt.Fprintln(tw)
 	}
-	line("test", "where", "", "kernel", "libsd", "ratio")
-	line("---", "---", "---", "---:", "---:", "---:")
+	shown := slices.DeleteFunc(slices.Clone(columns), func(c column) bool {
+		return !slices.ContainsFunc(rows, func(r row) bool { return c.of(r) != 0 })
+	})
+	titles, rule := []string{"test", "where", ""}, []string{"---", "---", "---"}
+	for _, c := range shown {
+		titles, rule = append(titles, c.title), append(rule, "---:")
+	}
+	line(titles...)
+	line(rule...)
 	for _, r := range rows {
-		line(r.Test, r.Place, r.Quantity, figure(r.Kernel)+" "+r.Unit, figure(r.Libsd)+" "+r.Unit, figure(r.Ratio)+"×")
+		cells := []string{r.Test, r.Place, r.Quantity}
+		for _, c := range shown {
+			text := ""
+			if v := c.of(r); v != 0 {
+				text = figure(v) + c.unit(r)
+			}
+			cells = append(cells, text)
+		}
+		line(cells...)
 	}
 	tw.Flush()
 }

@@ -98,10 +98,13 @@ func redisRound(libsd bool, into map[redisKey][]redisRun) error {
 	if err != nil {
 		return err
 	}
-	server, err := sideCommand(ctx, libsd, "redis-server", "--port", port, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--daemonize", "no")
-	if err != nil {
-		return err
+	var sdirect string
+	if libsd {
+		if sdirect, err = os.Executable(); err != nil {
+			return err
+		}
 	}
+	server := sideCommand(ctx, sdirect, "redis-server", "--port", port, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--daemonize", "no")
 	server.Dir = os.TempDir()
 	server.Cancel = func() error { return server.Process.Signal(syscall.SIGTERM) }
 	if err := server.Start(); err != nil {
@@ -115,7 +118,7 @@ func redisRound(libsd bool, into map[redisKey][]redisRun) error {
 		return err
 	}
 	for _, load := range redisLoads {
-		runs, err := redisBenchmark(ctx, libsd, port, load.connections, load.requests)
+		runs, err := redisBenchmark(ctx, sdirect, port, load.connections, load.requests)
 		if err != nil {
 			return err
 		}
@@ -130,11 +133,8 @@ func redisRound(libsd bool, into map[redisKey][]redisRun) error {
 	return nil
 }
 
-func redisBenchmark(ctx context.Context, libsd bool, port, connections, requests string) (map[string]redisRun, error) {
-	cmd, err := sideCommand(ctx, libsd, "redis-benchmark", "-h", "127.0.0.1", "-p", port, "-t", "set,get", "-c", connections, "-n", requests, "--csv")
-	if err != nil {
-		return nil, err
-	}
+func redisBenchmark(ctx context.Context, sdirect string, port, connections, requests string) (map[string]redisRun, error) {
+	cmd := sideCommand(ctx, sdirect, "redis-benchmark", "-h", "127.0.0.1", "-p", port, "-t", "set,get", "-c", connections, "-n", requests, "--csv")
 	out, err := cmd.Output()
 	if err != nil {
 		return nil, fmt.Errorf("redis-benchmark: %w", err)
