@@ -59,7 +59,7 @@ func (c *Campaign) Run() (t Tally, found *Found) {
 	t.Covered = map[string]int{}
 	for t.Seed = c.From; t.Seed < c.To; t.Seed++ {
 		for _, s := range c.Scenarios {
-			w, err := s.Run(c.Config, chooserOf(t.Seed))
+			w, err := s.Run(c.Config, ChooserOf(t.Seed))
 			t.Runs++
 			t.Steps += uint64(w.Steps())
 			for label, n := range w.Covered() {
@@ -88,8 +88,8 @@ func (c *Campaign) Run() (t Tally, found *Found) {
 	return t, nil
 }
 
-// chooserOf is the chooser of a seed: two of three are uniform, one is PCT.
-func chooserOf(seed uint64) Chooser {
+// ChooserOf is the chooser of a seed: two of three are uniform, one is PCT.
+func ChooserOf(seed uint64) Chooser {
 	if seed%3 == 2 {
 		return NewPCT(seed)
 	}

@@ -33,7 +33,7 @@ func TestScenarios(t *testing.T) {
 			start, steps := time.Now(), 0
 			cover := map[string]int{}
 			for seed := *from; seed < *from+*seeds; seed++ {
-				w, err := s.Run(sim.Config{}, sim.NewRandom(uint64(seed)))
+				w, err := s.Run(sim.Config{}, sim.ChooserOf(uint64(seed)))
 				steps += w.Steps()
 				for k, v := range w.Covered() {
 					cover[k] += v
@@ -42,7 +42,7 @@ func TestScenarios(t *testing.T) {
 					t.Fatalf("seed %d: %v\n%s", seed, err, strings.Join(w.History(), "\n"))
 				}
 				if seed%64 == 0 {
-					if again, _ := s.Run(sim.Config{}, sim.NewRandom(uint64(seed))); again.Hash() != w.Hash() {
+					if again, _ := s.Run(sim.Config{}, sim.ChooserOf(uint64(seed))); again.Hash() != w.Hash() {
 						t.Fatalf("seed %d is not deterministic", seed)
 					}
 				}
@@ -99,7 +99,7 @@ func search(t *testing.T, c *sim.Canary) sim.Recording {
 			if err != nil {
 				t.Fatal(err)
 			}
-			w, err := s.Run(sim.Config{}, sim.NewRandom(seed))
+			w, err := s.Run(sim.Config{}, sim.ChooserOf(seed))
 			steps += w.Steps()
 			var f *sim.Failure
 			if errors.As(err, &f) {
@@ -140,7 +140,7 @@ func TestStoreBuffers(t *testing.T) {
 				t.Fatal(err)
 			}
 			for seed := *from; seed < *from+*seeds; seed++ {
-				if _, err := s.Run(sim.Config{SC: true}, sim.NewRandom(uint64(seed))); err != nil {
+				if _, err := s.Run(sim.Config{SC: true}, sim.ChooserOf(uint64(seed))); err != nil {
 					t.Fatalf("%s: %s, seed %d, under sequential consistency: %v", c.Name, name, seed, err)
 				}
 			}

@@ -26,7 +26,7 @@ func Replay(c *trace.Conversation, seed uint64) (*sim.World, error) {
 			steps += len(t)
 		}
 	}
-	return s.Run(sim.Config{Limit: 200_000 + 2000*steps}, sim.NewRandom(seed))
+	return s.Run(sim.Config{Limit: 200_000 + 2000*steps}, sim.ChooserOf(seed))
 }
 
 // past is one recorded connection as it goes on again.

@@ -7,6 +7,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/socksdirect/libsd/sim"
 	"github.com/socksdirect/libsd/sim/linear"
 )
 
@@ -175,8 +176,13 @@ func parkSet(w *World) {
 	})
 }
 
-// parkPoll: the same in poll.
+// parkPoll: the same in poll. Somebody else's timer lets time pass between any two steps.
 func parkPoll(w *World) {
+	w.World.Process("other").Go("timer", func(t *sim.Thread) {
+		for range 30 {
+			t.Block("timer", nil, time.Duration(1+w.Choose(1500, "us"))*time.Microsecond)
+		}
+	}).Daemon = true
 	parkIn(w, w.Range(1, 8, "messages"), func(t *Thread, fd int) { t.poll(fd, unix.POLLIN, -1) })
 }
 
