@@ -6,12 +6,12 @@
 
 /* Of an anchor the kernel set reports the end of stream and what comes on TCP; space there only while
  * our direction is on TCP. */
-static uint32_t ours_events(struct sd_member *m)
+static uint32_t ours_events(struct sd_conn *c, uint32_t events)
 {
-	struct sd_direction *out = sd_out(m->conn);
+	struct sd_direction *out = sd_out(c);
 	uint32_t og = sd_tx_gen(out), e = EPOLLIN | EPOLLRDHUP | EPOLLET;
 	if (og == 0 || sd_class_of(out, og) == SD_CLASS_TCP)
-		e |= m->events & EPOLLOUT;
+		e |= events & EPOLLOUT;
 	return e;
 }
 
@@ -93,8 +93,8 @@ static void wake_sleepers(struct sd_set *s)
 		sd_waker_kick(&s->waker);
 }
 
-/* The member's connection is attached now: watch its rings. */
-static void take_over(struct sd_member *m)
+/* The member's connection is attached now: watch its rings. told: the kernel set is asked for ours_events. */
+static void take_over(struct sd_member *m, int told)
 {
 	struct sd_set *s = m->set;
 	struct sd_direction *in = sd_in(m->conn);
@@ -102,7 +102,8 @@ static void take_over(struct sd_member *m)
 		return;
 	m->ours = 1;
 	s->ours++;
-	kernel_ctl(s, EPOLL_CTL_MOD, m->fd, ours_events(m), tag(m));
+	if (!told)
+		kernel_ctl(s, EPOLL_CTL_MOD, m->fd, ours_events(m->conn, m->events), tag(m));
 	if (s->bell == NULL && (s->bell = sd_waker_bell(&s->waker)) != NULL && s->nested)
 		sd_add(&s->bell->parked, 1);
 	for (m->bit = 0; m->bit < s->bits && s->by_bit[m->bit]; m->bit++)
@@ -166,14 +167,14 @@ static int make_waking(struct sd_set *s)
 	return 1;
 }
 
-/* The member's connection may move to rings. Without a waker it could not follow. */
-static void follow(struct sd_member *m, struct sd_conn *c)
+/* The member's connection may move to rings, or is there already. Without a waker it could not follow. */
+static void follow(struct sd_member *m, struct sd_conn *c, int attached, int told)
 {
-	if (sd_peek(&c->state) == SD_ST_KERNEL)
+	if (!attached && sd_peek(&c->state) == SD_ST_KERNEL)
 		return;
 	if (!make_waking(m->set)) {
 		sd_count(SD_COUNT_WATCH_FULL);
-		if (!sd_attached(c)) {
+		if (!attached) {
 			sd_store(&c->state, SD_ST_KERNEL);
 			return;
 		}
@@ -181,8 +182,8 @@ static void follow(struct sd_member *m, struct sd_conn *c)
 	m->conn = c;
 	m->conn_next = c->members;
 	c->members = m;
-	if (sd_attached(c))
-		take_over(m);
+	if (attached)
+		take_over(m, told);
 }
 
 /* Event loops register a socket and then connect it. A member that the kernel set does not hold under
@@ -195,7 +196,7 @@ void sd_members_connected(struct sd_conn *c, int fd)
 		struct sd_member *m = member_of(s, fd);
 		if (m && m->conn == NULL) {
 			if (kernel_ctl(s, EPOLL_CTL_ADD, fd, 0, 0) == -EEXIST)
-				follow(m, c);
+				follow(m, c, 0, 0);
 			else
 				kernel_ctl(s, EPOLL_CTL_DEL, fd, 0, 0);
 		}
@@ -219,7 +220,8 @@ static int add(struct sd_set *s, int fd, struct epoll_event *ev)
 	m->events = ev->events;
 	m->data = ev->data.u64;
 	m->set = s;
-	long r = kernel_ctl(s, EPOLL_CTL_ADD, fd, ev->events, tag(m));
+	int attached = c && sd_attached(c), told = attached && !(ev->events & EPOLLEXCLUSIVE);
+	long r = kernel_ctl(s, EPOLL_CTL_ADD, fd, told ? ours_events(c, ev->events) : ev->events, tag(m));
 	if (r < 0) {
 		free(m);
 		return r;
@@ -230,7 +232,7 @@ static int add(struct sd_set *s, int fd, struct epoll_event *ev)
 	s->by_fd[fd] = m;
 	s->members++;
 	if (c)
-		follow(m, c);
+		follow(m, c, attached, told);
 	return 0;
 }
 
@@ -255,12 +257,9 @@ int sd_set_ctl(struct sd_set *s, int op, int fd, struct epoll_event *ev)
 	} else if (op == EPOLL_CTL_MOD && ev && ((ev->events | m->events) & EPOLLEXCLUSIVE)) {
 		r = -EINVAL; /* as Linux; the kernel set may hold other events than the program asked for */
 	} else if (op == EPOLL_CTL_MOD && ev) {
-		uint32_t old = m->events;
-		m->events = ev->events; /* ours_events depends on it */
-		r = kernel_ctl(s, op, fd, m->ours ? ours_events(m) : ev->events, tag(m));
-		if (r < 0) {
-			m->events = old;
-		} else {
+		r = kernel_ctl(s, op, fd, m->ours ? ours_events(m->conn, ev->events) : ev->events, tag(m));
+		if (r == 0) {
+			m->events = ev->events;
 			m->data = ev->data.u64;
 			m->disabled = 0;
 			m->reported = 0;
@@ -282,7 +281,7 @@ void sd_members_attach(struct sd_conn *c)
 {
 	for (struct sd_member *m = c->members; m; m = m->conn_next) {
 		sd_mutex_lock(&m->set->mutex);
-		take_over(m);
+		take_over(m, 0);
 		sd_mutex_unlock(&m->set->mutex);
 	}
 }
@@ -295,7 +294,7 @@ void sd_members_on_tcp(struct sd_conn *c)
 	sd_mutex_lock(&sd_promote_mutex);
 	for (struct sd_member *m = c->members; m; m = m->conn_next) {
 		sd_mutex_lock(&m->set->mutex);
-		kernel_ctl(m->set, EPOLL_CTL_MOD, m->fd, ours_events(m), tag(m));
+		kernel_ctl(m->set, EPOLL_CTL_MOD, m->fd, ours_events(c, m->events), tag(m));
 		sd_mutex_unlock(&m->set->mutex);
 	}
 	sd_mutex_unlock(&sd_promote_mutex);

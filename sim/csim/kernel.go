@@ -167,7 +167,7 @@ func (p *Process) private(n int, a [6]int64) bool {
 var names = map[int]string{
 	unix.SYS_GETRANDOM: "getrandom", unix.SYS_RT_SIGACTION: "rt_sigaction", unix.SYS_TGKILL: "tgkill",
 	unix.SYS_SOCKET: "socket", unix.SYS_CLOSE: "close", unix.SYS_FCNTL: "fcntl", unix.SYS_BIND: "bind",
-	unix.SYS_SENDTO: "sendto", unix.SYS_RECVFROM: "recvfrom", unix.SYS_SENDMSG: "sendmsg",
+	unix.SYS_SENDTO: "sendto", unix.SYS_RECVFROM: "recvfrom", unix.SYS_RECVMMSG: "recvmmsg", unix.SYS_SENDMSG: "sendmsg",
 	unix.SYS_RECVMSG: "recvmsg", unix.SYS_GETSOCKOPT: "getsockopt", unix.SYS_SETSOCKOPT: "setsockopt",
 	unix.SYS_IOCTL: "ioctl", unix.SYS_SHUTDOWN: "shutdown", unix.SYS_GETSOCKNAME: "getsockname",
 	unix.SYS_GETPEERNAME: "getpeername", unix.SYS_EPOLL_CREATE1: "epoll_create", unix.SYS_EPOLL_CTL: "epoll_ctl",
@@ -226,6 +226,13 @@ func (t *Thread) onBell(d *dgram, n int, a [6]int64) int64 {
 		}
 		d.n--
 		return 0
+	case unix.SYS_RECVMMSG:
+		if d.n == 0 {
+			return errno(unix.EAGAIN)
+		}
+		took := min(d.n, int(a[2]))
+		d.n -= took
+		return int64(took)
 	}
 	panic(fmt.Sprint("system call ", n, " on a bell"))
 }
