@@ -8,7 +8,7 @@
 #include <stdint.h>
 
 // Hash over all shapes and the version; both ends of an arena compare it.
-#define SD_ABI_HASH 0xef613926973c0163ULL
+#define SD_ABI_HASH 0xf7ec874bcf9fed47ULL
 
 // ABIVersion changes whenever anything in this file changes meaning without changing shape.
 // The hash over shapes and this number is what two sides compare; a mismatch means: stay on TCP.
@@ -19,13 +19,13 @@
 // shared memory.
 #define SD_CLASS_HOT 0 // 64 KiB, where every promoted direction starts
 #define SD_CLASS_BULK 1 // 256 KiB, under streaming
-#define SD_CLASS_SPILL 2 // 4 MiB, when the reader is away: what Linux loopback would have buffered
+#define SD_CLASS_SPILL 2 // 8 MiB, when the reader is away: half of what Linux buffers at most (Buf)
 #define SD_CLASS_TCP 240 // the anchor itself; final once a ring has been left for it
 #define SD_CLASSES 3
 #define SD_CAP_HOT 65536
 #define SD_CAP_BULK 262144
-#define SD_CAP_SPILL 4194304
-#define SD_DIR_STRIDE 4521984 // bytes of ring space of one direction in an arena
+#define SD_CAP_SPILL 8388608
+#define SD_DIR_STRIDE 8716288 // bytes of ring space of one direction in an arena
 
 // Geometry of an arena: one memfd for a pair of processes, created and sealed by the monitor.
 //
@@ -36,7 +36,7 @@
 #define SD_CTL_OFF 4096
 #define SD_SLOT_SIZE 1152
 #define SD_RING_OFF 524288 // CtlOff + ArenaSlots*SlotSize, rounded up
-#define SD_ARENA_SIZE 2315780096ULL
+#define SD_ARENA_SIZE 4463263744ULL
 
 // Geometry of a bell page: one memfd for a process and the children it forks, mapped by its peers.
 //
@@ -48,6 +48,10 @@
 #define SD_BELL_OFF 4096
 #define SD_BITS_OFF 69632
 #define SD_BELL_PAGE_SIZE 2166784
+
+// Buf of an end whose program has set no size: what the kernel lets it grow to, and starts with.
+#define SD_SEND_BUF 4194304
+#define SD_RECV_BUF 131072
 
 // Claims. Who uses end e of slot s in arena a holds a read lock on byte (e<<32 | a)<<8 | s of its bell
 // page's file, through an open file description of its own (fcntl F_OFD_SETLK): the kernel gives it up
@@ -126,13 +130,15 @@ struct sd_tx_line {
 	uint64_t tail; // bytes published
 	uint32_t gen; // number of the newest segment
 	uint32_t cpu; // processor that published last + 1
-	uint8_t pad3[48]; // reserved for an inline copy of a small message
+	uint32_t buf; // SO_SNDBUF of the sending end, bytes
+	uint8_t pad4[44]; // reserved for an inline copy of a small message
 };
 _Static_assert(sizeof(struct sd_tx_line) == 64, "TxLine");
 _Static_assert(offsetof(struct sd_tx_line, tail) == 0, "TxLine.Tail");
 _Static_assert(offsetof(struct sd_tx_line, gen) == 8, "TxLine.Gen");
 _Static_assert(offsetof(struct sd_tx_line, cpu) == 12, "TxLine.CPU");
-_Static_assert(offsetof(struct sd_tx_line, pad3) == 16, "TxLine.");
+_Static_assert(offsetof(struct sd_tx_line, buf) == 16, "TxLine.Buf");
+_Static_assert(offsetof(struct sd_tx_line, pad4) == 20, "TxLine.");
 
 // SegLine holds the descriptors of segments. Writer: the sender, before it publishes Gen.
 // Segment g is described at index g % SegDescs, covers [Base(g), Base(g+1)), and byte p of it
@@ -152,13 +158,15 @@ struct sd_rx_line {
 	uint64_t head; // bytes consumed
 	uint32_t rgen; // segment being read
 	uint32_t cpu; // processor that consumed last + 1
-	uint8_t pad3[48];
+	uint32_t buf; // SO_RCVBUF of the receiving end, bytes
+	uint8_t pad4[44];
 };
 _Static_assert(sizeof(struct sd_rx_line) == 64, "RxLine");
 _Static_assert(offsetof(struct sd_rx_line, head) == 0, "RxLine.Head");
 _Static_assert(offsetof(struct sd_rx_line, rgen) == 8, "RxLine.RGen");
 _Static_assert(offsetof(struct sd_rx_line, cpu) == 12, "RxLine.CPU");
-_Static_assert(offsetof(struct sd_rx_line, pad3) == 16, "RxLine.");
+_Static_assert(offsetof(struct sd_rx_line, buf) == 16, "RxLine.Buf");
+_Static_assert(offsetof(struct sd_rx_line, pad4) == 20, "RxLine.");
 
 // WatchLine names the bells to be rung when a direction changes. Writer: the watching side, by
 // compare-and-swap of an entry; reader: the other side, after each publication.

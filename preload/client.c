@@ -219,6 +219,7 @@ void sd_mon_offer(struct sd_conn *c, int fd)
 	struct sd_msg m = {.type = SD_MSG_OFFER};
 	sd_mutex_lock(&mutex);
 	if (registered() && describe(c, fd, &m)) {
+		sd_conn_buffers(c, fd);
 		sd_mutex_lock(&sd_promote_mutex);
 		int go = c->state == SD_ST_TCP;
 		if (go) {

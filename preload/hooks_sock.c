@@ -28,6 +28,8 @@ SD_EXPORT int setsockopt(int fd, int level, int name, const void *value, socklen
 	if (!c || r < 0)
 		return r;
 	c->known = 0;
+	if (level == SOL_SOCKET && (name == SO_SNDBUF || name == SO_RCVBUF || name == SO_SNDBUFFORCE || name == SO_RCVBUFFORCE))
+		sd_conn_buffers(c, fd);
 	int on = value && len >= sizeof(int) ? *(const int *)value : 1;
 	if (on && not_honoured(level, name) && !(name == SO_RCVLOWAT && on == 1)) {
 		if (sd_attached(c))

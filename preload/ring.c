@@ -28,6 +28,7 @@ void sd_tx_load(struct sd_tx *tx)
 void sd_tx_open(struct sd_tx *tx, uint64_t n)
 {
 	tx->head = tx->tail = n;
+	tx->rcvbuf = sd_peek(&tx->d->rx.buf);
 	tx->gen = 0;
 	sd_store(&tx->d->rx.head, n);
 	sd_store(&tx->d->tx.tail, n);
@@ -72,10 +73,12 @@ ssize_t sd_tx_put(struct sd_tx *tx, const struct iovec *iov, int iovcnt, size_t 
 		return SD_RING_TCP;
 	uint32_t cap = sd_class_cap[tx->class];
 	while (done < n) {
-		uint64_t used = sd_tx_occupied(tx);
-		if (used > cap || cap - used < n - done) {
+		uint64_t used = sd_tx_occupied(tx), allowed = sd_tx_allowed(tx);
+		if (used > cap || cap - used < n - done || allowed < n - done) {
 			tx->head = sd_load(&d->rx.head);
+			tx->rcvbuf = sd_peek(&d->rx.buf);
 			used = sd_tx_occupied(tx);
+			allowed = sd_tx_allowed(tx);
 			if (used > cap)
 				return SD_RING_BAD;
 		}
@@ -83,6 +86,8 @@ ssize_t sd_tx_put(struct sd_tx *tx, const struct iovec *iov, int iovcnt, size_t 
 		size_t k = n - done;
 		if (k > cap - used)
 			k = cap - used;
+		if (k > allowed)
+			k = allowed;
 		if (k > cap / 4)
 			k = cap / 4;
 		if (k == 0)
@@ -145,12 +150,23 @@ void sd_tx_to_tcp(struct sd_tx *tx)
 		open_segment(tx, SD_CLASS_TCP);
 }
 
+int sd_tx_bounded(struct sd_tx *tx) { return sd_tx_allowed(tx) == 0; }
+
+/* A third of the send buffer is free. */
+static int allowed(struct sd_direction *d)
+{
+	uint64_t unread = sd_load(&d->tx.tail) - sd_load(&d->rx.head);
+	return unread <= sd_bound(d, sd_peek(&d->rx.buf)) - sd_peek(&d->tx.buf) / 3;
+}
+
 int sd_tx_room(struct sd_tx *tx)
 {
 	struct sd_direction *d = tx->d;
 	uint32_t gen = sd_load(&d->tx.gen), class = sd_class_of(d, gen);
 	if (class == SD_CLASS_TCP)
 		return 1;
+	if (!allowed(d))
+		return 0;
 	uint64_t base = sd_base_of(d, gen), tail = sd_load(&d->tx.tail), head = sd_load(&d->rx.head);
 	int64_t ahead = (int64_t)(head - base);
 	uint64_t used = ahead > 0 ? tail - head : tail - base;
@@ -163,7 +179,7 @@ int sd_tx_writable(struct sd_tx *tx)
 	if (sd_tx_room(tx))
 		return 1;
 	uint32_t busy = regions_in_use(tx->d, sd_tx_gen(tx->d));
-	return busy != ~0u && busy != (1u << SD_CLASSES) - 1;
+	return allowed(tx->d) && busy != ~0u && busy != (1u << SD_CLASSES) - 1;
 }
 
 uint64_t sd_tx_unread(struct sd_tx *tx)

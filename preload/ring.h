@@ -17,6 +17,7 @@ struct sd_tx {
 	struct sd_direction *d;
 	unsigned char *mem; /* SD_DIR_STRIDE bytes of ring space */
 	uint64_t head;	    /* last Head seen; may be old, never ahead */
+	uint32_t rcvbuf;    /* the receiver's Buf, seen with head: it is in the same line */
 	/* Copies of what this side itself wrote last, so that a burst never loads the line that the
 	 * receiver keeps taking away; sd_tx_load refreshes them where others may have written. */
 	uint64_t tail, base;
@@ -63,7 +64,9 @@ void sd_tx_shrink(struct sd_tx *tx);
 void sd_tx_to_tcp(struct sd_tx *tx);
 /* sd_tx_switch continues in the given class; 1 done, 0 its region is still being read. */
 int sd_tx_switch(struct sd_tx *tx, uint32_t class);
-/* sd_tx_room: 1 if a third of the current segment is free, as Linux wants for POLLOUT. */
+/* sd_tx_bounded: 1 if it is not the ring that is full, but what SO_SNDBUF and SO_RCVBUF allow. */
+int sd_tx_bounded(struct sd_tx *tx);
+/* sd_tx_room: 1 if a third of the current segment and of the send buffer is free, as Linux wants for POLLOUT. */
 int sd_tx_room(struct sd_tx *tx);
 /* sd_tx_writable: 1 if there is room or another region is free. */
 int sd_tx_writable(struct sd_tx *tx);

@@ -17,6 +17,23 @@ static inline uint64_t sd_tx_occupied(struct sd_tx *tx)
 	return tx->tail - (ahead > 0 ? tx->head : tx->base);
 }
 
+/* What may lie unread, by both ends' buffers. The overhead of the segments that a tiny window leaves TCP
+ * takes half of the send buffer. */
+static inline uint64_t sd_bound(struct sd_direction *d, uint32_t rcvbuf)
+{
+	uint32_t sndbuf = sd_peek(&d->tx.buf);
+	if (sndbuf == 0 || rcvbuf == 0)
+		return SD_DIR_STRIDE;
+	return (uint64_t)rcvbuf + (rcvbuf < 4096 ? sndbuf / 2 : sndbuf);
+}
+
+/* How much of it is left, by the last Head seen. */
+static inline uint64_t sd_tx_allowed(struct sd_tx *tx)
+{
+	uint64_t unread = tx->tail - tx->head, bound = sd_bound(tx->d, tx->rcvbuf);
+	return unread < bound ? bound - unread : 0;
+}
+
 static inline void sd_tx_publish(struct sd_tx *tx, int exchange)
 {
 	if (exchange || sd_peek(&tx->d->rx_watch.careful))
@@ -36,7 +53,9 @@ static inline void sd_tx_aim(struct sd_tx *tx)
 	uint64_t used = sd_tx_occupied(tx), at = (tx->tail - tx->base) & (cap - 1);
 	if (used > cap)
 		return;
-	uint64_t room = cap - used < cap - at ? cap - used : cap - at;
+	uint64_t room = cap - used < cap - at ? cap - used : cap - at, allowed = sd_tx_allowed(tx);
+	if (room > allowed)
+		room = allowed;
 	tx->room = room < cap / 4 ? room : cap / 4;
 	tx->at = tx->mem + sd_class_off[tx->class] + at;
 }

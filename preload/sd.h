@@ -110,6 +110,7 @@ struct sd_conn {
 	int64_t asked_ns;    /* and when sock_diag was last asked for the peer */
 	uint64_t looked_head;
 	uint64_t cookie;
+	uint32_t sndbuf, rcvbuf; /* Buf of our side of each direction, asked of the kernel when offered */
 	uint32_t slotno;
 	struct sd_peer *peer;
 	struct sd_slot *slot;
@@ -161,6 +162,7 @@ void sd_conn_stdio(struct sd_conn *c, int fd, int to); /* it gets the number 0, 
 void sd_conn_closing(struct sd_conn *c, int fd); /* before its last close in this process */
 void sd_conn_tick(struct sd_conn *c, int fd);	 /* an I/O call on the TCP phase */
 void sd_conn_attach(struct sd_conn *c, struct sd_peer *p, uint32_t slot, uint32_t end);
+void sd_conn_buffers(struct sd_conn *c, int fd); /* SO_SNDBUF, SO_RCVBUF: when offered, and when they change */
 int sd_conn_promote(struct sd_conn *c, int fd);	 /* 1: our sending direction is on the ring now */
 void sd_conn_share_tx(struct sd_conn *c); /* others send, too: under the lock, and promoted no more */
 int sd_conn_demote_tx(struct sd_conn *c);	 /* our sending direction goes to TCP; 1: it was on a ring */

@@ -98,7 +98,7 @@ static ssize_t ring_try(struct sd_conn *c, const struct iovec *iov, int n, size_
 			return -ECONNRESET;
 		}
 		done += r;
-		if (done == want)
+		if (done == want || sd_tx_bounded(&c->tx))
 			break;
 		if (!spill && c->tx.class != SD_CLASS_HOT)
 			break;

@@ -22,13 +22,13 @@ const ABIVersion = 2
 const (
 	ClassHot   = 0    // 64 KiB, where every promoted direction starts
 	ClassBulk  = 1    // 256 KiB, under streaming
-	ClassSpill = 2    // 4 MiB, when the reader is away: what Linux loopback would have buffered
+	ClassSpill = 2    // 8 MiB, when the reader is away: half of what Linux buffers at most (Buf)
 	ClassTCP   = 0xF0 // the anchor itself; final once a ring has been left for it
 	Classes    = 3
 
 	CapHot   = 64 << 10
 	CapBulk  = 256 << 10
-	CapSpill = 4 << 20
+	CapSpill = 8 << 20
 
 	DirStride = CapHot + CapBulk + CapSpill // bytes of ring space of one direction in an arena
 )
@@ -59,6 +59,12 @@ const (
 	BellPageSize   = BitsOff + Bells*MembersPerBell/8
 )
 
+// Buf of an end whose program has set no size: what the kernel lets it grow to, and starts with.
+const (
+	SendBuf = 4 << 20
+	RecvBuf = 128 << 10
+)
+
 // Claims. Who uses end e of slot s in arena a holds a read lock on byte (e<<32 | a)<<8 | s of its bell
 // page's file, through an open file description of its own (fcntl F_OFD_SETLK): the kernel gives it up
 // at exit, exec and kill -9. A slot is used again only when neither end is claimed. A forked child is
@@ -84,7 +90,8 @@ type TxLine struct {
 	Tail uint64   // bytes published; invariant: Head ≤ Tail ≤ Head + capacity of the open segments; published by exchange or release store, after the payload
 	Gen  uint32   // number of the newest segment; 0 = the anchor, before promotion; published after SegLine[Gen]
 	CPU  uint32   // processor that published last + 1; 0 = unknown; a hint where to spin
-	_    [48]byte // reserved for an inline copy of a small message
+	Buf  uint32   // SO_SNDBUF of the sending end, bytes; it and Rx.Buf together bound Tail − Head about as TCP would; 0 = no bound
+	_    [44]byte // reserved for an inline copy of a small message
 }
 
 // SegLine holds the descriptors of segments. Writer: the sender, before it publishes Gen.
@@ -101,7 +108,8 @@ type RxLine struct {
 	Head uint64 // bytes consumed; set once by the sender to N before it publishes Gen = 1
 	RGen uint32 // segment being read; every region used only by older segments is free again
 	CPU  uint32 // processor that consumed last + 1; 0 = unknown
-	_    [48]byte
+	Buf  uint32 // SO_RCVBUF of the receiving end, bytes; 0 = no bound
+	_    [44]byte
 }
 
 // WatchLine names the bells to be rung when a direction changes. Writer: the watching side, by

@@ -25,6 +25,9 @@ type Sender struct {
 	head  uint64 // Head as last read; never moves back
 	gen   uint32
 	segs  [SegDescs]segment // segs[g % SegDescs] for the segments that may still be read
+
+	bounded bool   // this side has said how much its send buffer holds
+	rcvbuf  uint64 // Rx.Buf as read with head
 }
 
 // NewSender makes the send side of d in its present state.
@@ -42,6 +45,28 @@ func (s *Sender) Open(n uint64) {
 	shm.StoreRelease64(&s.d.Tx.Tail, n)
 	s.tail, s.head = n, n
 	s.begin(ClassHot)
+}
+
+// Bound says that the send buffer holds n bytes. From then on it and the receiver's bound what a Write
+// takes, as they do on TCP. Before the receiver is told of this side; afterwards Tx.Buf alone changes.
+func (s *Sender) Bound(n uint32) {
+	shm.StoreRelease32(&s.d.Tx.Buf, n)
+	s.bounded = n != 0
+	s.rcvbuf = uint64(shm.Load32(&s.d.Rx.Buf))
+}
+
+// allowed is how many bytes may be published beyond those that lie unread, by the cached head. The
+// overhead of the segments that a tiny window leaves TCP takes half of the send buffer.
+func (s *Sender) allowed() uint64 {
+	if !s.bounded || s.rcvbuf == 0 {
+		return DirStride
+	}
+	bound := uint64(shm.Load32(&s.d.Tx.Buf))
+	if s.rcvbuf < 4096 {
+		bound /= 2
+	}
+	bound += s.rcvbuf
+	return bound - min(bound, s.tail-s.head)
 }
 
 // begin publishes segment gen+1 at the tail.
@@ -76,6 +101,9 @@ func (s *Sender) look() (rgen uint32, err error) {
 		return 0, ErrBadPeer
 	}
 	s.head = head
+	if s.bounded {
+		s.rcvbuf = uint64(shm.Load32(&s.d.Rx.Buf))
+	}
 	return rgen, nil
 }
 
@@ -99,7 +127,7 @@ func (s *Sender) Free() (uint64, error) {
 	return s.room()
 }
 
-// room is the free space of the current ring by the cached head.
+// room is how much the current ring takes, by the cached head.
 func (s *Sender) room() (uint64, error) {
 	seg := s.segs[s.gen%SegDescs]
 	used := s.tail - seg.base
@@ -110,7 +138,7 @@ func (s *Sender) room() (uint64, error) {
 	if used > capacity {
 		return 0, ErrBadPeer
 	}
-	return capacity - used, nil
+	return min(capacity-used, s.allowed()), nil
 }
 
 // Write copies as much of p as fits into the ring and publishes it, each quarter of the ring at

@@ -14,6 +14,13 @@ func (s *Slot) ShutRead(end int) { shm.Store32(&s.Hdr.RdShut[end], 1) }
 // IsReadShut tells whether end has called ShutRead.
 func (s *Slot) IsReadShut(end int) bool { return shm.Load32(&s.Hdr.RdShut[end]) == 1 }
 
+// SetBuffers says what the buffers of the sockets at either end of a direction hold: of its own
+// direction an end says Tx.Buf, of the other Rx.Buf.
+func (s *Slot) SetBuffers(end int, send, recv uint32) {
+	shm.StoreRelease32(&s.Dir[end].Tx.Buf, send)
+	shm.StoreRelease32(&s.Dir[1-end].Rx.Buf, recv)
+}
+
 // Unread is how many bytes are published and not consumed, 0 for impossible values. It is a look
 // from beside, for who holds neither side.
 func (d *Direction) Unread() uint64 {

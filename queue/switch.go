@@ -47,8 +47,12 @@ func (s *Sender) SwitchToTCP() (bool, error) {
 	return true, nil
 }
 
-// Grow switches a full ring to the next larger class whose region is free, else to a smaller one.
+// Grow switches a full ring to the next larger class whose region is free, else to a smaller one; not
+// where it is the buffers that are full.
 func (s *Sender) Grow() (bool, error) {
+	if s.allowed() == 0 {
+		return false, nil
+	}
 	current := s.Class()
 	for class := current + 1; Capacity(class) != 0; class++ {
 		if done, err := s.Switch(class); done || err != nil {

@@ -9,6 +9,8 @@ import (
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/socksdirect/libsd/queue"
 )
 
 // samples bounds how often a counter is sampled anew because the anchor moved meanwhile.
@@ -84,6 +86,25 @@ func (a anchor) left(n uint64) (left uint64, err error) {
 		err = errMoving
 	})
 	return left, errors.Join(ctlErr, err)
+}
+
+// buffers is what the socket's buffers hold, as far as the program has set them.
+func (a anchor) buffers() (send, recv uint32) {
+	const sendLock, recvLock = 1, 2 // SOCK_SNDBUF_LOCK, SOCK_RCVBUF_LOCK
+	send, recv = queue.SendBuf, queue.RecvBuf
+	a.raw.Control(func(s uintptr) {
+		set, err := unix.GetsockoptInt(int(s), unix.SOL_SOCKET, unix.SO_BUF_LOCK)
+		if err != nil {
+			set = sendLock | recvLock // a kernel that does not tell
+		}
+		if n, err := unix.GetsockoptInt(int(s), unix.SOL_SOCKET, unix.SO_SNDBUF); err == nil && set&sendLock != 0 {
+			send = uint32(n)
+		}
+		if n, err := unix.GetsockoptInt(int(s), unix.SOL_SOCKET, unix.SO_RCVBUF); err == nil && set&recvLock != 0 {
+			recv = uint32(n)
+		}
+	})
+	return send, recv
 }
 
 // recv reads without waiting; syscall.EAGAIN when nothing is there, n = 0 at FIN.

@@ -67,6 +67,9 @@ func (c *Conn) promote(shared sharedArena, at place) bool {
 	l.rx.watch(&l.in().RxWatch)
 	l.tx.watch(&l.out().TxWatch)
 	l.rx.peerCPU, l.tx.peerCPU = &l.in().Tx.CPU, &l.out().Rx.CPU
+	send, recv := c.tcp.buffers()
+	l.slot.SetBuffers(at.end, send, recv)
+	l.sender.Bound(send)
 	c.link.Store(l)
 	c.dl.Unlock()
 	l.slot.Attach(at.end)
@@ -74,6 +77,18 @@ func (c *Conn) promote(shared sharedArena, at place) bool {
 		spawn(l.evict)
 	}
 	return true
+}
+
+// resized says what the buffers hold now: to the peer, and to whoever waits for room.
+func (c *Conn) resized() {
+	l := c.link.Load()
+	if l == nil {
+		return
+	}
+	send, recv := c.tcp.buffers()
+	l.slot.SetBuffers(l.place.end, send, recv)
+	wake(l.tx.wake)
+	l.notify(&l.in().TxWatch)
 }
 
 // here tells the peer on which processor we are about to wait for it.

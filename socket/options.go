@@ -7,8 +7,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The options of *net.TCPConn act on the anchor. What they tune there (Nagle, buffers) does not
-// concern bytes in a ring; what the world sees (linger, keep-alive) is the anchor's.
+// The options of *net.TCPConn act on the anchor. Nagle's algorithm does not concern bytes in a ring; what
+// the world sees (linger, keep-alive) is the anchor's.
 
 // SetLinger is that of *net.TCPConn. Bytes in a ring count as acknowledged.
 func (c *Conn) SetLinger(sec int) error { return c.tcp.SetLinger(sec) }
@@ -27,11 +27,17 @@ func (c *Conn) SetKeepAliveConfig(config net.KeepAliveConfig) error {
 	return c.tcp.SetKeepAliveConfig(config)
 }
 
-// SetReadBuffer is that of *net.TCPConn; a ring has a capacity of its own.
-func (c *Conn) SetReadBuffer(bytes int) error { return c.tcp.SetReadBuffer(bytes) }
+// SetReadBuffer is that of *net.TCPConn; a ring takes about what the two ends' buffers would.
+func (c *Conn) SetReadBuffer(bytes int) error {
+	defer c.resized()
+	return c.tcp.SetReadBuffer(bytes)
+}
 
-// SetWriteBuffer is that of *net.TCPConn; a ring has a capacity of its own.
-func (c *Conn) SetWriteBuffer(bytes int) error { return c.tcp.SetWriteBuffer(bytes) }
+// SetWriteBuffer is that of *net.TCPConn; see SetReadBuffer.
+func (c *Conn) SetWriteBuffer(bytes int) error {
+	defer c.resized()
+	return c.tcp.SetWriteBuffer(bytes)
+}
 
 // MultipathTCP is that of *net.TCPConn: always false.
 func (c *Conn) MultipathTCP() (bool, error) { return false, nil }

@@ -37,6 +37,7 @@ type end struct {
 	nonblock bool
 	rcvtimeo time.Duration
 	sndtimeo time.Duration
+	sndbuf   int32 // bytes allowed for by SO_SNDBUF, and by SO_RCVBUF; 0: the program has set none
 }
 
 const siocAtMark = 0x8905
@@ -46,6 +47,8 @@ const sendBuffer = 4096 // bytes under way and unread, at most
 // connect makes an established connection between two processes.
 func (w *World) connect(a, b *Process) (fda, fdb int) {
 	x, y := w.handshake()
+	x.sndbuf = []int32{0, 0, 20, 60, 150}[w.Choose(5, "buffers")]
+	y.sndbuf = x.sndbuf
 	return a.put(3, x), y.accepted(b)
 }
 
@@ -326,6 +329,15 @@ func (e *end) getsockopt(level, option int, v addr) int64 {
 		}
 	case level == unix.IPPROTO_TCP && option == unix.TCP_NODELAY:
 		*at[int32](v) = 1
+	case option == unix.SO_BUF_LOCK:
+		*at[int32](v) = 0
+		if e.sndbuf != 0 {
+			*at[int32](v) = 3 // SOCK_BUF_LOCK_MASK
+		}
+	case option == unix.SO_SNDBUF:
+		*at[int32](v) = 2 * e.sndbuf // the C core halves it for windows below 4096
+	case option == unix.SO_RCVBUF:
+		*at[int32](v) = e.sndbuf
 	case option == unix.SO_PROTOCOL:
 		*at[int32](v) = unix.IPPROTO_TCP
 	case option == unix.SO_COOKIE:

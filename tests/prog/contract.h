@@ -7,7 +7,6 @@
 
 #include "prog.h"
 #include <sys/eventfd.h>
-#include <sys/syscall.h>
 
 // A wait of LONG ms ends with what it waits for: a wake-up that never comes does not end it, but the check.
 enum { TIME_LIMIT_MS = 20000, LONG = 3 * TIME_LIMIT_MS };
@@ -27,7 +26,7 @@ struct check {
 	bool cold; // no warm-up: the check looks at a young connection
 };
 
-extern const struct check io_checks[], buffer_checks[], close_checks[], ready_checks[], epoll_checks[],
+extern const struct check io_checks[], buffer_checks[], room_checks[], close_checks[], ready_checks[], epoll_checks[],
 	epoll_more_checks[], switch_checks[], fd_checks[], setup_checks[], option_checks[], life_checks[], anchor_checks[], stdio_checks[], proc_checks[],
 	signal_checks[], handler_checks[], jump_checks[], thread_checks[];
 

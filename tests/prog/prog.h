@@ -26,6 +26,7 @@
 #include <sys/resource.h>
 #include <sys/select.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -230,18 +231,23 @@ static inline void read_all(int fd, void *buf, size_t n)
 	}
 }
 
-// kernel_info is what the kernel's own TCP says of a connection; all 0 if it is none. A raw system call,
-// so that nobody stands between.
+// raw is a system call that nobody stands before: the result, or -errno.
+static inline long raw(long n, long a, long b, long c, long d, long e, long f)
+{
+	long ret;
+	register long r10 __asm__("r10") = d, r8 __asm__("r8") = e, r9 __asm__("r9") = f;
+	__asm__ volatile("syscall" : "=a"(ret)
+			 : "a"(n), "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8), "r"(r9)
+			 : "rcx", "r11", "memory");
+	return ret;
+}
+
+// kernel_info is what the kernel's own TCP says of a connection; all 0 if it is none.
 static inline struct tcp_info kernel_info(int fd)
 {
 	struct tcp_info ti = {0};
 	socklen_t len = sizeof ti;
-	long ret;
-	register long r10 __asm__("r10") = (long)&ti;
-	register long r8 __asm__("r8") = (long)&len;
-	__asm__ volatile("syscall" : "=a"(ret)
-			 : "a"(55L), "D"((long)fd), "S"((long)IPPROTO_TCP), "d"((long)TCP_INFO), "r"(r10), "r"(r8)
-			 : "rcx", "r11", "memory");
+	long ret = raw(SYS_getsockopt, fd, IPPROTO_TCP, TCP_INFO, (long)&ti, (long)&len, 0);
 	return ret < 0 ? (struct tcp_info){0} : ti;
 }
 

@@ -1,0 +1,203 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a connection takes before it is full follows SO_SNDBUF and SO_RCVBUF: within twice of what the
+// kernel takes in the same run, which a connection shows that was made by direct system calls.
+#include "contract.h"
+
+enum { PATIENCE = 5000 };
+
+struct sizes { int send, recv; }; // 0: as they are
+
+static void size(int fd, int option, int bytes)
+{
+	if (bytes != 0)
+		must(setsockopt(fd, SOL_SOCKET, option, &bytes, sizeof bytes));
+}
+
+static long direct(long r)
+{
+	EXPECT(r >= 0);
+	return r;
+}
+
+// pair makes a connection within this process, end 0 the sender's. Set before it is made, the size of
+// the receive buffer is the listener's.
+static void pair(struct link *l, bool by_kernel, struct sizes s, bool before, int end[2])
+{
+	int ls = listen_on(l->v6, 0);
+	struct addr a = loopback(l->v6, local_port(ls));
+	int type = SOCK_STREAM | SOCK_CLOEXEC;
+	end[0] = (int)(by_kernel ? direct(raw(SYS_socket, a.ss.ss_family, type, 0, 0, 0, 0))
+				 : must(socket(a.ss.ss_family, type, 0)));
+	if (before) {
+		size(ls, SO_RCVBUF, s.recv);
+		size(end[0], SO_SNDBUF, s.send);
+	}
+	if (by_kernel) {
+		direct(raw(SYS_connect, end[0], (long)&a.ss, a.len, 0, 0, 0));
+		end[1] = (int)direct(raw(SYS_accept4, ls, 0, 0, SOCK_CLOEXEC, 0, 0));
+	} else {
+		must(connect(end[0], (void *)&a.ss, a.len));
+		end[1] = accept_one(ls);
+	}
+	close(ls);
+}
+
+static void round_trip(int end[2])
+{
+	char b[8] = {0};
+	for (int i = 0; i < 2; i++) {
+		write_all(end[i], b, sizeof b);
+		read_all(end[1 - i], b, sizeof b);
+	}
+}
+
+static void warm(int end[2], bool promote)
+{
+	uint64_t before = 0;
+	for (int i = 0; i < PATIENCE; i++) {
+		round_trip(end);
+		if (i >= 20 && (!promote || kernel_bytes(end[0]) == before))
+			return;
+		before = kernel_bytes(end[0]);
+		nap_us(i < 20 ? 0 : 1000);
+	}
+	fail(__FILE__, __LINE__, "the pair was never promoted", 0, 1);
+}
+
+// taken fills the connection: it refuses, though nothing is on its way on TCP.
+static size_t taken(int fd)
+{
+	static const char b[16 << 10];
+	size_t n = 0;
+	for (bool settled = false;;) {
+		ssize_t r = send(fd, b, sizeof b, MSG_DONTWAIT | MSG_NOSIGNAL);
+		if (r < 0) {
+			EQ(errno, EAGAIN);
+			if (settled)
+				return n;
+			settled = kernel_info(fd).tcpi_unacked == 0;
+			nap_us(settled ? 0 : 1000);
+			continue;
+		}
+		settled = false;
+		n += (size_t)r;
+	}
+}
+
+static void drain(int fd, size_t n)
+{
+	static char b[64 << 10];
+	while (n > 0)
+		n -= (size_t)must(recv(fd, b, n < sizeof b ? n : sizeof b, 0));
+}
+
+static size_t holds(struct link *l, bool by_kernel, struct sizes s, bool before)
+{
+	int e[2];
+	pair(l, by_kernel, s, before, e);
+	warm(e, !by_kernel && getenv("SD_WANT_PROMOTED"));
+	if (!before) {
+		size(e[0], SO_SNDBUF, s.send);
+		size(e[1], SO_RCVBUF, s.recv);
+	}
+	EXPECT(ready(e[0], POLLOUT) & POLLOUT);
+	size_t n = taken(e[0]);
+	EQ(ready(e[0], POLLOUT), 0);
+	drain(e[1], n);
+	until_event(e[0], POLLOUT);
+	round_trip(e);
+	close(e[0]);
+	close(e[1]);
+	return n;
+}
+
+static void compare(struct link *l, struct sizes s, bool before)
+{
+	size_t kernel = holds(l, true, s, before), n = holds(l, false, s, before);
+	printf("# SO_SNDBUF %d, SO_RCVBUF %d, set %s: the kernel takes %zu bytes, this %zu\n", s.send, s.recv,
+	       before ? "before" : "afterwards", kernel, n);
+	EXPECT(n <= 2 * kernel && 2 * n >= kernel);
+}
+
+static void follows_options(struct link *l)
+{
+	static const struct sizes all[] = {
+		{0, 0}, {1, 0}, {4096, 0}, {32768, 0}, {262144, 0}, {1 << 20, 0}, {4 << 20, 0},
+		{1, 1}, {4096, 4096}, {16384, 65536}, {65536, 65536}, {1 << 20, 1 << 20}, {4 << 20, 4 << 20},
+		{4096, 1 << 20}, {0, 65536}, {0, 1 << 20},
+	};
+	for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+		compare(l, all[i], true);
+}
+
+// A window that was offered is not taken back: the receive buffer only grows here.
+static void follows_options_set_later(struct link *l)
+{
+	static const struct sizes all[] = {
+		{4096, 0}, {65536, 0}, {1 << 20, 0}, {4 << 20, 0}, {32768, 262144}, {4096, 1 << 20}, {0, 262144},
+		{4 << 20, 4 << 20},
+	};
+	for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+		compare(l, all[i], false);
+}
+
+// Whoever waits for room is told when the buffer grows.
+static void grows_while_full(struct link *l)
+{
+	int small = 4096, large = 1 << 20;
+	must(setsockopt(l->s, SOL_SOCKET, SO_SNDBUF, &small, sizeof small));
+	size_t n = stuff(l);
+	EQ(ready(l->s, POLLOUT), 0);
+	must(setsockopt(l->s, SOL_SOCKET, SO_SNDBUF, &large, sizeof large));
+	until_event(l->s, POLLOUT);
+	n += stuff(l);
+	EQ(ask(l, OP_RECV, (long)n), n);
+}
+
+struct later { pthread_t thread; pid_t tid; int fd; };
+
+static void *enlarge(void *arg)
+{
+	struct later *a = arg;
+	int large = 1 << 20;
+	until_asleep(getpid(), a->tid);
+	must(setsockopt(a->fd, SOL_SOCKET, SO_SNDBUF, &large, sizeof large));
+	return NULL;
+}
+
+static void growing_wakes_send(struct link *l)
+{
+	int small = 4096;
+	struct later a = {.tid = gettid(), .fd = l->s};
+	must(setsockopt(l->s, SOL_SOCKET, SO_SNDBUF, &small, sizeof small));
+	size_t n = stuff(l);
+	EQ(pthread_create(&a.thread, NULL, enlarge, &a), 0);
+	put(l, 100000);
+	EQ(pthread_join(a.thread, NULL), 0);
+	EQ(ask(l, OP_RECV, (long)n + 100000), n + 100000);
+}
+
+// With little room every send is cut, every receive is short, and all of it is there.
+static void narrow(struct link *l)
+{
+	enum { SIZE = 1 << 20 };
+	int small = 1;
+	must(setsockopt(l->s, SOL_SOCKET, SO_SNDBUF, &small, sizeof small));
+	post(l, OP_RECV, SIZE);
+	put(l, SIZE);
+	EQ(answer(l), SIZE);
+	post(l, OP_ECHO, SIZE / 4);
+	put(l, SIZE / 4);
+	get(l, SIZE / 4);
+	EQ(answer(l), SIZE / 4);
+}
+
+const struct check room_checks[] = {
+	{"room_follows_options", follows_options, true},
+	{"room_follows_options_set_later", follows_options_set_later, true},
+	{"room_grows_while_full", grows_while_full, false},
+	{"room_growing_wakes_send", growing_wakes_send, false},
+	{"room_narrow", narrow, false},
+	{"room_narrow_cold", narrow, true},
+	{0},
+};
