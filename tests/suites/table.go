@@ -46,4 +46,16 @@ var suites = []Suite{
 	module("test_asyncio", 15*time.Minute, 2250),
 
 	script("stress-ng", 2*time.Minute, 5, "stress-ng").bounded(),
+
+	script("redis", 4*time.Minute, 20, "redis-server", "redis-tools"),
+	script("nginx", 4*time.Minute, 24, "nginx-light", "wrk", "apache2-utils", "siege", "curl"),
+	script("apache", 4*time.Minute, 28, "apache2-bin", "apache2-utils", "curl"),
+	script("postgres", 4*time.Minute, 27, "postgresql-15", "pgbouncer"),
+	script("wsgi", 4*time.Minute, 29, "gunicorn", "uwsgi-core", "uwsgi-plugin-python3", "php8.2-fpm", "nginx-light", "apache2-utils", "curl"),
+	script("socat", 4*time.Minute, 14, "socat", "netcat-openbsd"),
+	script("inetd", 4*time.Minute, 13, "openbsd-inetd", "ucspi-tcp", "systemd", "netcat-openbsd", "python3", "perl"),
+	script("stdio", 4*time.Minute, 17, "socat", "netcat-openbsd", "mawk", "perl").onKernel(), // numbers 0 and 1 are
+	script("memcached", 4*time.Minute, 12, "memcached", "libmemcached-tools", "netcat-openbsd"),
+	script("iperf", 4*time.Minute, 16, "iperf3", "iperf", "python3"),
+	script("micro", 4*time.Minute, 20, "sockperf", "qperf", "netpipe-tcp", "nuttcp"),
 }

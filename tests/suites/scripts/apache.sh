@@ -1,7 +1,7 @@
 #!/bin/bash
 # Apache with each of its models of processes: accept in forked children and in threads, CGI programs that are
 # started with an environment of their own, graceful restarts under load.
-. "$(dirname "$0")/../lib.sh"
+. "$(dirname "$0")/servers.sh"
 
 mkdir "$dir/html" "$dir/cgi"
 head -c 1024 /dev/zero | tr '\0' a >"$dir/html/small"
@@ -55,16 +55,16 @@ model() { # NAME CONNECTIONS-FOR-EACH-CHILD
 	requests "$m: keep-alive" 5000 -k -c 16 $url/small
 	requests "$m: a connection for each request" 2000 -c 16 $url/small
 	requests "$m: CGI" 100 -c 4 $url/cgi/pid
-	equal "$m: a body for CGI" "$(curl -sS --data-binary @"$dir/post" $url/cgi/sum)" "$(sum <"$dir/post")"
+	same "$m: a body for CGI" "$(curl -sS --data-binary @"$dir/post" $url/cgi/sum)" "$(sum <"$dir/post")"
 	downloads "$m: 10 MB, four at a time" 4 $url/large "$large"
 	requests "$m: requests during graceful restarts" 3000 -c 8 $url/small >"$dir/during" &
 	during=$!
 	resumed() { [ "$(grep -c 'resuming normal operations' "$dir/$m.err")" -ge "$1" ]; }
-	within resumed 1
+	await resumed 1
 	kill -USR1 "$pid"
-	within resumed 2
+	await resumed 2
 	kill -USR1 "$pid"
-	check "$m: two graceful restarts" within resumed 3
+	check "$m: two graceful restarts" await resumed 3
 	wait $during
 	cat "$dir/during"
 	requests "$m: requests after them" 2000 -k -c 16 $url/small
@@ -73,3 +73,4 @@ model() { # NAME CONNECTIONS-FOR-EACH-CHILD
 model prefork 100
 model worker 0
 model event 0
+done_serving

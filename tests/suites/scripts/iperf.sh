@@ -1,6 +1,6 @@
 #!/bin/bash
 # iperf3 and iperf: full speed one way, both ways, on several connections, by sendfile, in small pieces.
-. "$(dirname "$0")/../lib.sh"
+. "$(dirname "$0")/servers.sh"
 
 cat >"$dir/judge.py" <<'P'
 import json, sys
@@ -42,12 +42,13 @@ streams() {
 	shift 2
 	out=$(rates "$@")
 	if [ "$(grep -cE '[1-9][0-9.]* Mbits/sec' <<<"$out")" = "$n" ] && ! grep -qi 'fail\|error\|warning' <<<"$out"; then
-		echo "ok $name"
+		ok "$name"
 	else
-		failure "$name" "$out"
+		not_ok "$name" "$(tr "\n" " " <<<"$out" | tail -c 300)"
 	fi
 }
 streams "iperf: to the server" 1 -t 2
 streams "iperf: four connections and their sum" 5 -t 2 -P 4
 streams "iperf: both ways" 2 -t 2 -d -L 5303
 streams "iperf: an amount" 1 -n 500M
+done_serving

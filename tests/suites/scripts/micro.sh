@@ -1,7 +1,7 @@
 #!/bin/bash
 # Small programs that measure: sockperf, qperf, NetPIPE, nuttcp. recvfrom and sendto on connections, select, poll
 # and epoll, fdopen.
-. "$(dirname "$0")/../lib.sh"
+. "$(dirname "$0")/servers.sh"
 
 start sockperf server --tcp -i 127.0.0.1 -p 5311
 listening 5311
@@ -11,9 +11,9 @@ perf() {
 	shift
 	if out=$(timeout $limit sockperf "$@" 2>&1) && grep -q 'Summary' <<<"$out" &&
 		! grep -qE 'ERROR|dropped messages = [1-9]|duplicated messages = [1-9]|out-of-order messages = [1-9]' <<<"$out"; then
-		echo "ok $name"
+		ok "$name"
 	else
-		failure "$name" "$out"
+		not_ok "$name" "$(tr "\n" " " <<<"$out" | tail -c 300)"
 	fi
 }
 perf "sockperf: ping-pong" ping-pong --tcp -i 127.0.0.1 -p 5311 -t 2 -m 14
@@ -34,7 +34,7 @@ listening 5320
 qmeasure() {
 	local name=$1 n=$2
 	shift 2
-	equal "$name" "$(timeout $limit qperf 127.0.0.1 -lp 5320 "$@" 2>&1 | grep -cE '^ +(latency|bw) += +[1-9]')" "$n"
+	same "$name" "$(timeout $limit qperf 127.0.0.1 -lp 5320 "$@" 2>&1 | grep -cE '^ +(latency|bw) += +[1-9]')" "$n"
 }
 qmeasure "qperf: latency and bandwidth" 2 -t 1 tcp_lat tcp_bw
 qmeasure "qperf: sizes" 5 -t 1 -oo msg_size:1:64K:*16 tcp_lat
@@ -43,8 +43,8 @@ start NPtcp
 server=$pid
 listening 5002
 timeout $limit NPtcp -h 127.0.0.1 -u 131072 -n 50 -o "$dir/np.out" >"$dir/np" 2>&1
-equal "NetPIPE ends" "$?" 0
-check "NetPIPE: its server ends" within gone $server
+same "NetPIPE ends" "$?" 0
+check "NetPIPE: its server ends" await gone $server
 check "NetPIPE: a rate for each size" awk 'NF && $2 <= 0 { exit 1 } END { exit NR < 40 }' "$dir/np.out"
 
 start nuttcp -S --nofork -P 5330 -p 5331
@@ -61,3 +61,4 @@ nut "nuttcp: to the server" -T2
 nut "nuttcp: from the server" -T2 -r
 nut "nuttcp: small pieces" -n100000 -l100
 nut "nuttcp: three connections" -T2 -N3
+done_serving

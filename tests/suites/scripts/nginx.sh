@@ -1,7 +1,7 @@
 #!/bin/bash
 # nginx: listeners used in forked workers, edge-triggered epoll, sendfile, writev, TCP_CORK; reload and exec of a
 # new program that inherits the listeners, under load.
-. "$(dirname "$0")/../lib.sh"
+. "$(dirname "$0")/servers.sh"
 
 mkdir "$dir/html"
 random 768 "$dir/bits"
@@ -24,9 +24,9 @@ C
 "$(command -v nginx)" -e "$dir/err" -c "$dir/conf" # only a daemon with a path changes its program
 log=$dir/err
 listening 8081 8082 8083 8084
-within test -s "$dir/pid"
+await test -s "$dir/pid"
 master=$(cat "$dir/pid")
-started+=("$master")
+servers+=("$master")
 url=http://127.0.0.1
 
 requests "keep-alive" 30000 -k -c 32 $url:8081/small
@@ -40,9 +40,9 @@ loaded() {
 	local out
 	out=$(timeout $limit wrk -t2 -c32 -d2s "$2" 2>&1)
 	if grep -qE '^ +[1-9][0-9]* requests in' <<<"$out" && ! grep -qE 'Socket errors|Non-2xx' <<<"$out"; then
-		echo "ok $1"
+		ok "$1"
 	else
-		failure "$1" "$out"
+		not_ok "$1" "$(tr "\n" " " <<<"$out" | tail -c 300)"
 	fi
 }
 loaded "wrk" $url:8081/small
@@ -50,23 +50,23 @@ loaded "wrk through the proxy" $url:8082/small
 
 siege() { HOME=$dir command siege -b -c 16 -r 100 $url:8081/small 2>&1; }
 out=$(siege)
-equal "siege" "$(grep -E '"(transactions|failed_transactions)"' <<<"$out" | tr -dc '0-9\n' | tr '\n' ' ')" "1600 0 "
+same "siege" "$(grep -E '"(transactions|failed_transactions)"' <<<"$out" | tr -dc '0-9\n' | tr '\n' ' ')" "1600 0 "
 
 for port in 8081 8082 8083 8084; do
 	downloads "10 MB, four at a time, from port $port" 4 $url:$port/large "$large"
 done
-equal "a slow reader" "$(curl -sS --limit-rate 8M $url:8082/large | sum)" "$large"
-equal "a part of a file" "$(curl -sS -r 1000-2000999 $url:8081/large | sum)" "$(tail -c +1001 "$dir/html/large" | head -c 2000000 | sum)"
-equal "many files by one connection" "$(curl -sS $url:8081/small $url:8081/large $url:8081/small | sum)" \
+same "a slow reader" "$(curl -sS --limit-rate 8M $url:8082/large | sum)" "$large"
+same "a part of a file" "$(curl -sS -r 1000-2000999 $url:8081/large | sum)" "$(tail -c +1001 "$dir/html/large" | head -c 2000000 | sum)"
+same "many files by one connection" "$(curl -sS $url:8081/small $url:8081/large $url:8081/small | sum)" \
 	"$(cat "$dir/html/small" "$dir/html/large" "$dir/html/small" | sum)"
 
 # Requests of their own connection may not fail while workers change.
 ended() { [ "$(grep -c 'exited with code 0' "$dir/err")" -ge "$1" ]; }
 reload() {
 	kill -HUP "$master"
-	check "the old workers end after a reload" within ended 2
+	check "the old workers end after a reload" await ended 2
 	kill -HUP "$master"
-	within ended 4
+	await ended 4
 }
 requests "requests during two reloads" 6000 -c 16 $url:8081/small >"$dir/during" &
 during=$!
@@ -79,11 +79,12 @@ requests "requests during the change of the program" 6000 -c 16 $url:8081/small 
 during=$!
 kill -USR2 "$master"
 replaced() { [ -e "$dir/pid.oldbin" ] && [ -s "$dir/pid" ] && [ "$(cat "$dir/pid")" != "$master" ]; }
-check "a new master inherits the listeners" within replaced
+check "a new master inherits the listeners" await replaced
 successor=$(cat "$dir/pid")
-started+=("$successor")
+servers+=("$successor")
 check "the old master quits" stop "$master" QUIT
 wait $during
 cat "$dir/during"
 requests "the new master's workers" 5000 -k -c 32 $url:8081/small
-equal "and their files" "$(curl -sS $url:8082/large | sum)" "$large"
+same "and their files" "$(curl -sS $url:8082/large | sum)" "$large"
+done_serving

@@ -1,15 +1,15 @@
 #!/bin/bash
 # Redis: an event loop, level-triggered; pipelines; fork while it serves; a replica; a second thread for I/O.
-. "$(dirname "$0")/../lib.sh"
+. "$(dirname "$0")/servers.sh"
 
 server() { # PORT OPTION...
 	local port=$1
 	shift
 	start redis-server --port "$port" --bind 127.0.0.1 --dir "$dir" --save '' --appendonly no --enable-debug-command yes "$@"
 	listening "$port"
-	within answers "$port"
+	await pongs "$port"
 }
-answers() { [ "$(redis-cli -p "$1" ping 2>&1)" = PONG ]; }
+pongs() { [ "$(redis-cli -p "$1" ping 2>&1)" = PONG ]; }
 cli() { timeout $limit redis-cli -p 7777 "$@"; }
 field() { cli info | tr -d '\r' | sed -n "s/^$1://p"; }
 digest() { timeout $limit redis-cli -p "$1" debug digest; }
@@ -19,7 +19,7 @@ bench() {
 	local name=$1 n=$2 tests=$3 want
 	shift 3
 	want=$(tr ',' '\n' <<<"$tests" | wc -l)
-	equal "$name" "$(timeout $limit redis-benchmark -p 7777 -n "$n" -t "$tests" --csv "$@" 2>&1 | grep -cE '^"[^"]+","[1-9][0-9.]+"')" "$want"
+	same "$name" "$(timeout $limit redis-benchmark -p 7777 -n "$n" -t "$tests" --csv "$@" 2>&1 | grep -cE '^"[^"]+","[1-9][0-9.]+"')" "$want"
 }
 
 server 7777
@@ -30,33 +30,33 @@ bench "values of 64 KiB" 2000 set,get -c 10 -d 65536
 cli flushall >/dev/null
 
 timeout $limit redis-benchmark -p 7777 -n 40000 -c 50 -P 16 -q incr total >/dev/null
-equal "each command of a pipeline once" "$(cli get total)" 40000
+same "each command of a pipeline once" "$(cli get total)" 40000
 
 seq 50000 | sed 's/.*/SET mass:& value:&/' | cli --pipe >"$dir/pipe" 2>&1
-equal "mass insertion" "$(tail -n 1 "$dir/pipe") $(cli get mass:49999)" "errors: 0, replies: 50000 value:49999"
+same "mass insertion" "$(tail -n 1 "$dir/pipe") $(cli get mass:49999)" "errors: 0, replies: 50000 value:49999"
 
 random 20000000 "$dir/large"
 base64 -w 0 "$dir/large" >"$dir/text"
 check "a value of 26 MB is stored" cli -x set large <"$dir/text"
-equal "and read" "$(cli --raw get large | base64 -d | sum)" "$(sum <"$dir/large")"
+same "and read" "$(cli --raw get large | base64 -d | sum)" "$(sum <"$dir/large")"
 
 timeout $limit redis-cli -p 7777 subscribe channel >"$dir/heard" 2>&1 &
 subscriber=$!
 subscribed() { [ "$(cli --raw pubsub numsub channel | tail -n 1)" = 1 ]; }
-within subscribed
+await subscribed
 seq 500 | sed 's/.*/publish channel message-&/' | cli >/dev/null
 heard_all() { [ "$(grep -c '^message-' "$dir/heard")" = 500 ]; }
-check "500 messages to a subscriber" within heard_all
+check "500 messages to a subscriber" await heard_all
 kill $subscriber
-equal "in order" "$(grep '^message-' "$dir/heard" | sum)" "$(seq -f 'message-%g' 500 | sum)"
+same "in order" "$(grep '^message-' "$dir/heard" | sum)" "$(seq -f 'message-%g' 500 | sum)"
 
 timeout $limit redis-cli -p 7777 blpop queue 30 >"$dir/popped" &
 popper=$!
 blocked() { [ "$(field blocked_clients)" = 1 ]; }
-within blocked
+await blocked
 cli rpush queue handed-over >/dev/null
 wait $popper
-equal "a blocked client is woken" "$(tail -n 1 "$dir/popped")" handed-over
+same "a blocked client is woken" "$(tail -n 1 "$dir/popped")" handed-over
 
 # BGSAVE forks with all connections open, while they are used.
 timeout $limit redis-benchmark -p 7777 -n 100000 -c 20 -P 4 -r 20000 --csv -t set,hset >"$dir/load" 2>&1 &
@@ -65,23 +65,24 @@ saved() { [ "$(field rdb_bgsave_in_progress)" = 0 ] && [ "$(field rdb_last_bgsav
 saves() {
 	for _ in 1 2 3; do
 		cli bgsave | grep -q 'started' || return 1
-		within saved || return 1
+		await saved || return 1
 	done
 }
 check "three BGSAVEs under load" saves
 wait $load
-equal "the load under BGSAVE ends well" "$? $(grep -cE '^"[^"]+","[1-9][0-9.]+"' "$dir/load")" "0 2"
+same "the load under BGSAVE ends well" "$? $(grep -cE '^"[^"]+","[1-9][0-9.]+"' "$dir/load")" "0 2"
 
 server 7778 --replicaof 127.0.0.1 7777 --dbfilename replica.rdb
 linked() { [ "$(redis-cli -p 7778 info | tr -d '\r' | sed -n 's/^master_link_status://p')" = up ]; }
-check "a replica synchronises" within linked
+check "a replica synchronises" await linked
 timeout $limit redis-benchmark -p 7777 -n 50000 -c 20 -P 16 -r 10000 -t set -q >/dev/null
-equal "the replica has acknowledged" "$(printf 'set last 1\nwait 1 20000\n' | cli | tail -n 1)" 1
-equal "the replica is equal" "$(digest 7778)" "$(digest 7777)"
+same "the replica has acknowledged" "$(printf 'set last 1\nwait 1 20000\n' | cli | tail -n 1)" 1
+same "the replica is equal" "$(digest 7778)" "$(digest 7777)"
 
 check "SAVE" cli save
 before=$(digest 7777)
 cli shutdown nosave
 server 7777 --io-threads 3 --io-threads-do-reads yes
-equal "a new server reads the file" "$(digest 7777)" "$before"
+same "a new server reads the file" "$(digest 7777)" "$before"
 bench "threads for I/O" 50000 set,get,lpush -c 50 -P 16
+done_serving

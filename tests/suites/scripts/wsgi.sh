@@ -1,7 +1,7 @@
 #!/bin/bash
 # Python and PHP behind HTTP: gunicorn with processes and with threads, its reload and the exec of a new master that
 # inherits the listener; uWSGI; php-fpm behind nginx.
-. "$(dirname "$0")/../lib.sh"
+. "$(dirname "$0")/servers.sh"
 
 cat >"$dir/app.py" <<'P'
 import hashlib, os
@@ -13,14 +13,13 @@ def app(env, start):
 P
 random 3000000 "$dir/post"
 want=$(sum <"$dir/post")
-cd "$dir" || bail "no directory"
 
 # served NAME PORT: requests at a time, a large body, more than one process.
 served() {
 	local url=http://127.0.0.1:$2/
 	requests "$1: requests" 1500 -c 8 $url
-	equal "$1: 3 MB by POST" "$(curl -sS -H "Content-Type: application/octet-stream" --data-binary @"$dir/post" $url | cut -d ' ' -f 4)" "$want"
-	equal "$1: four at a time" "$(seq 4 | xargs -P 4 -I{} curl -sS -H "Content-Type: application/octet-stream" --data-binary @"$dir/post" $url | cut -d ' ' -f 4 | sort | uniq -c | tr -s ' ')" " 4 $want"
+	same "$1: 3 MB by POST" "$(curl -sS -H "Content-Type: application/octet-stream" --data-binary @"$dir/post" $url | cut -d ' ' -f 4)" "$want"
+	same "$1: four at a time" "$(seq 4 | xargs -P 4 -I{} curl -sS -H "Content-Type: application/octet-stream" --data-binary @"$dir/post" $url | cut -d ' ' -f 4 | tally)" "4 $want"
 	check "$1: more than one process" several $url
 }
 several() { [ "$(for _ in $(seq 60); do curl -sS "$1"; done | cut -d ' ' -f 2 | sort -u | wc -l)" -gt 1 ]; }
@@ -32,13 +31,13 @@ served "gunicorn" 8141
 booted() { [ "$(grep -c 'Booting worker' "$log")" -ge "$1" ]; }
 kill -HUP $master
 hung_up() { grep -q 'Hang up' "$log"; }
-check "gunicorn reloads" within hung_up
+check "gunicorn reloads" await hung_up
 served "gunicorn after a reload" 8141
 kill -USR2 $master
 replaced() { [ -s "$dir/pid.2" ] && [ "$(grep -c 'Listening at' "$log")" -ge 2 ]; }
-check "a new master inherits the listener" within replaced
+check "a new master inherits the listener" await replaced
 successor=$(cat "$dir/pid.2")
-started+=("$successor")
+servers+=("$successor")
 check "the old master stops" stop $master
 served "gunicorn's new master" 8141
 
@@ -87,3 +86,4 @@ listening 8144
 start nginx -e "$dir/nginx.err" -c "$dir/nginx.conf"
 listening 8145
 served "nginx and php-fpm" 8145
+done_serving
