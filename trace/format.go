@@ -10,13 +10,16 @@ import (
 
 // The layout is that of preload/trace/format.h; a test compares the two.
 const (
-	Version     = 1
+	Version     = 2
 	RecordSize  = 64
+	placeSize   = 32 // a record takes two, a short one takes one
 	SegmentSize = 16384
 	magic       = 0x0a65636172744453 // "SDtrace\n"
 	headerCheck = 56 + 1024 + 4      // offset of the header's checksum
 	commandMax  = 1024
 	opSegment   = 0xffff
+	short       = 0x80 // in the operation of a short record
+	wordAt      = 24   // offset of the operation in a record: with what follows it is written last
 )
 
 // Op is an operation. Numbers are never given to something else.
@@ -106,51 +109,71 @@ func crc(sum uint32, p []byte) uint32 { return ^crc32.Update(^sum, castagnoli, p
 
 func (r *Record) encode(b []byte) {
 	le := binary.LittleEndian
-	clear(b[:RecordSize])
+	b = b[:RecordSize]
+	clear(b)
 	le.PutUint64(b[0:], uint64(r.Start))
 	le.PutUint64(b[8:], r.ID)
 	if r.Op == Names {
 		local, remote := r.Local.Addr().As16(), r.Remote.Addr().As16()
-		copy(b[16:], local[:])
-		copy(b[32:], remote[:])
-		le.PutUint16(b[48:], r.Local.Port())
-		le.PutUint16(b[50:], r.Remote.Port())
-		le.PutUint32(b[52:], r.How)
+		le.PutUint16(b[16:], r.Local.Port())
+		le.PutUint16(b[18:], r.Remote.Port())
+		le.PutUint32(b[20:], r.How)
+		copy(b[32:], local[:])
+		copy(b[48:], remote[:])
 	} else {
 		le.PutUint64(b[16:], uint64(r.End))
-		le.PutUint64(b[24:], uint64(r.Result))
-		le.PutUint64(b[32:], r.Arg)
-		le.PutUint32(b[40:], r.Sum)
-		le.PutUint32(b[44:], r.Flags)
-		le.PutUint32(b[48:], uint32(r.FD))
-		le.PutUint32(b[52:], r.Aux)
+		le.PutUint64(b[32:], uint64(r.Result))
+		le.PutUint64(b[40:], r.Arg)
+		le.PutUint32(b[48:], r.Sum)
+		le.PutUint32(b[52:], r.Flags)
+		le.PutUint32(b[56:], uint32(r.FD))
+		le.PutUint32(b[60:], r.Aux)
 	}
-	le.PutUint16(b[56:], uint16(r.Op))
-	le.PutUint16(b[58:], r.Bits)
-	le.PutUint32(b[60:], crc(0, b[:60]))
+	le.PutUint16(b[wordAt:], uint16(r.Op))
+	le.PutUint16(b[wordAt+2:], r.Bits)
+	le.PutUint32(b[wordAt+4:], check(b))
 }
 
-// decode fills r from b. Torn says that the writer ended before it had finished the record.
-func (r *Record) decode(b []byte) (torn bool, err error) {
+// check is the checksum of a record: of all but itself.
+func check(b []byte) uint32 { return crc(crc(0, b[:wordAt+4]), b[placeSize:]) }
+
+// recordSize is what the finished record at the begin of b takes; 0: it is not finished.
+func recordSize(b []byte) int {
+	switch {
+	case binary.LittleEndian.Uint64(b[wordAt:]) == 0:
+		return 0
+	case b[wordAt]&short != 0:
+		return placeSize
+	}
+	return RecordSize
+}
+
+// decode appends a finished record to all, or the one or two events that share a place. Of a short one the
+// times are known by when its segment was made, or are those of the record before.
+func decode(all []Record, b []byte, made int64, before *Record) ([]Record, error) {
 	le := binary.LittleEndian
-	if le.Uint64(b[56:]) == 0 {
-		return true, nil
+	if le.Uint32(b[wordAt+4:]) != check(b) {
+		return nil, fmt.Errorf("the record's checksum is wrong")
 	}
-	if le.Uint32(b[60:]) != crc(0, b[:60]) {
-		return false, fmt.Errorf("the record's checksum is wrong")
+	op := Op(le.Uint16(b[wordAt:]))
+	if len(b) == placeSize {
+		op = Op(b[wordAt] &^ short)
 	}
-	*r = Record{Op: Op(le.Uint16(b[56:])), Bits: le.Uint16(b[58:]), Start: int64(le.Uint64(b[0:])), ID: le.Uint64(b[8:])}
-	if opNames[r.Op] == "" {
-		return false, fmt.Errorf("no operation has the number %d", r.Op)
+	if opNames[op] == "" {
+		return nil, fmt.Errorf("no operation has the number %d", op)
 	}
+	if len(b) == placeSize {
+		return decodeShort(all, op, b, made, before)
+	}
+	r := Record{Op: op, Bits: le.Uint16(b[wordAt+2:]), Start: int64(le.Uint64(b[0:])), ID: le.Uint64(b[8:])}
 	if r.Op == Names {
-		r.Local, r.Remote = addrPort(b[16:], le.Uint16(b[48:])), addrPort(b[32:], le.Uint16(b[50:]))
-		r.How, r.FD = le.Uint32(b[52:]), -1
-		return false, nil
+		r.Local, r.Remote = addrPort(b[32:], le.Uint16(b[16:])), addrPort(b[48:], le.Uint16(b[18:]))
+		r.How, r.FD = le.Uint32(b[20:]), -1
+		return append(all, r), nil
 	}
-	r.End, r.Result, r.Arg = int64(le.Uint64(b[16:])), int64(le.Uint64(b[24:])), le.Uint64(b[32:])
-	r.Sum, r.Flags, r.FD, r.Aux = le.Uint32(b[40:]), le.Uint32(b[44:]), int32(le.Uint32(b[48:])), le.Uint32(b[52:])
-	return false, nil
+	r.End, r.Result, r.Arg = int64(le.Uint64(b[16:])), int64(le.Uint64(b[32:])), le.Uint64(b[40:])
+	r.Sum, r.Flags, r.FD, r.Aux = le.Uint32(b[48:]), le.Uint32(b[52:]), int32(le.Uint32(b[56:])), le.Uint32(b[60:])
+	return append(all, r), nil
 }
 
 func addrPort(b []byte, port uint16) netip.AddrPort {

@@ -3,6 +3,7 @@ package trace
 import (
 	"bytes"
 	"container/heap"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -39,7 +40,9 @@ type thread struct {
 	buf   []byte // the segment being read; nil: the next one is not loaded
 	at    int
 	event Event // the next one, once loaded
-	key   int64 // its end
+	place [2]Record
+	more  []Record // of place, that come after event
+	key   int64    // its end
 }
 
 // Trace is a recorded history: one file, or all of a directory.
@@ -190,7 +193,7 @@ var zeros [SegmentSize]byte
 
 // load makes the thread's next record its event. It reports io.EOF after the last one.
 func (t *thread) load() error {
-	for {
+	for len(t.more) == 0 {
 		if t.buf == nil {
 			if len(t.segments) == 0 {
 				return io.EOF
@@ -200,51 +203,68 @@ func (t *thread) load() error {
 				return err
 			}
 		}
-		if t.at == SegmentSize {
-			t.next()
-			continue
-		}
-		b := t.buf[t.at : t.at+RecordSize]
-		if nonZero(b) < 0 { // nothing was written from here on
-			if nonZero(t.buf[t.at:]) >= 0 { // its place was taken, and the thread was killed in a signal handler
-				t.file.Torn++
-				t.at += RecordSize
-				continue
-			}
-			if len(t.segments) > 1 {
+		rest := t.buf[t.at:]
+		if nonZero(rest) < 0 { // nothing was written from here on
+			if len(rest) > placeSize && len(t.segments) > 1 {
 				return t.fail("records are missing: a segment is not full and another follows")
 			}
 			t.next()
 			continue
 		}
-		prev := t.event
-		torn, err := t.event.decode(b)
-		if err != nil {
-			return t.fail(err.Error())
-		}
-		if torn && bytes.Count(b, []byte{0}) == RecordSize-1 { // a time alone would be more
-			return t.fail("not zero, and not a record")
-		}
-		if torn {
-			t.file.Torn++
-			t.event = prev
-			t.at += RecordSize
+		size := recordSize(rest)
+		if size == 0 {
+			if err := t.torn(rest[:placeSize]); err != nil {
+				return err
+			}
 			continue
 		}
-		switch e := &t.event; {
-		case e.Op == Names: // belongs to the record before
-			if e.End = prev.End; prev.Op == 0 {
-				e.End = e.Start
-			}
-		case e.Start > e.End || e.End < prev.End:
-			return t.fail(fmt.Sprintf("time runs backwards: %s, after %s", span(&e.Record), span(&prev.Record)))
-		case prev.Op != Names && e.Start < prev.End && e.Start > prev.Start:
-			return t.fail(fmt.Sprintf("a thread does two things at a time: %s, after %s", span(&e.Record), span(&prev.Record)))
+		if size > len(rest) {
+			return t.fail("a record that does not end in its segment")
 		}
-		t.at += RecordSize
-		t.key = t.event.End
+		var err error
+		if t.more, err = decode(t.place[:0], rest[:size], t.made[0], &t.event.Record); err != nil {
+			return t.fail(err.Error())
+		}
+		t.at += size
+	}
+	prev := t.event
+	t.event.Record, t.more = t.more[0], t.more[1:]
+	switch e := &t.event; {
+	case e.Op == Names: // belongs to the record before
+		if e.End = prev.End; prev.Op == 0 {
+			e.End = e.Start
+		}
+	case e.Start > e.End || e.End < prev.End:
+		return t.fail(fmt.Sprintf("time runs backwards: %s, after %s", span(&e.Record), span(&prev.Record)))
+	case prev.Op != Names && e.Start < prev.End && e.Start > prev.Start:
+		return t.fail(fmt.Sprintf("a thread does two things at a time: %s, after %s", span(&e.Record), span(&prev.Record)))
+	}
+	t.key = t.event.End
+	return nil
+}
+
+// torn passes places that were taken and not finished: the thread was killed, in a signal handler if more
+// follows. Zeros: nothing had been written; else a short record, or a whole one if no other begins in its
+// second place.
+func (t *thread) torn(place []byte) error {
+	zero := nonZero(place) < 0
+	if bytes.Count(place, []byte{0}) == placeSize-1 { // a time alone would be more
+		return t.fail("not zero, and not a record")
+	}
+	t.file.Torn++
+	t.at += placeSize
+	for zero && nonZero(t.buf[t.at:t.at+placeSize]) < 0 {
+		t.at += placeSize
+	}
+	rest := t.buf[t.at:]
+	if zero || len(rest) == 0 {
 		return nil
 	}
+	size := recordSize(rest)
+	if size == 0 || size > len(rest) || binary.LittleEndian.Uint32(rest[wordAt+4:]) != check(rest[:size]) {
+		t.at += placeSize
+	}
+	return nil
 }
 
 func (t *thread) next() {

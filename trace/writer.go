@@ -40,7 +40,7 @@ func (w *Writer) Put(pid, tid uint32, r *Record) error {
 		t = &tail{buf: make([]byte, SegmentSize)}
 		w.threads[key] = t
 		w.begin(t, segment{pid: pid, tid: tid, made: r.Start})
-	case t.at == SegmentSize:
+	case t.at > SegmentSize-RecordSize: // the last place stays empty
 		if err := w.flush(t); err != nil {
 			return err
 		}
@@ -50,6 +50,10 @@ func (w *Writer) Put(pid, tid uint32, r *Record) error {
 		return fmt.Errorf("thread %d: %s ends before what was recorded last", tid, span(r))
 	}
 	t.end = max(t.end, r.End)
+	if r.encodeShort(t.buf[t.at:], t.head.made) {
+		t.at += placeSize
+		return nil
+	}
 	r.encode(t.buf[t.at:])
 	t.at += RecordSize
 	return nil

@@ -1,8 +1,9 @@
 /* The trace file: docs/trace-format.md. One file for each process image, shared by its forked
  * children: a header, then segments, each written by one thread. All numbers are little-endian.
  *
- * A record is complete once its last word (op, bits, check) is not 0; that word is stored last, so
- * that a process may be killed at any instruction. */
+ * A record takes two places of 32 bytes, a short one takes one: the commonest operations, where their
+ * values fit. It is complete once the last word of its first place (op, bits, check) is not 0; that word
+ * is stored last, so that a process may be killed at any instruction. */
 #ifndef SD_TRACE_FORMAT_H
 #define SD_TRACE_FORMAT_H
 
@@ -11,9 +12,11 @@
 
 #define SD_TRACE_MAGIC 0x0a65636172744453ull /* "SDtrace\n" */
 enum {
-	SD_TRACE_VERSION = 1,
+	SD_TRACE_VERSION = 2,
 	SD_TRACE_SEGMENT = 16384,
 	SD_TRACE_RECORD = 64,
+	SD_TRACE_PLACE = 32,
+	SD_TRACE_SHORT = 0x80, /* in op */
 	SD_TRACE_COMMAND = 1024,
 };
 
@@ -64,29 +67,56 @@ struct sd_trace_record {
 	uint64_t start; /* ns of CLOCK_MONOTONIC when the call began */
 	uint64_t id;    /* SO_COOKIE of the socket; 0: none */
 	uint64_t end;   /* and when it returned */
+	uint16_t op;
+	uint16_t bits;
+	uint32_t check; /* CRC-32C of all the rest */
 	int64_t result; /* >= 0, or -errno */
 	uint64_t arg;
 	uint32_t sum;
 	uint32_t flags;
 	int32_t fd;
 	uint32_t aux;
-	uint16_t op;
-	uint16_t bits;
-	uint32_t check; /* CRC-32C of all that is before it */
 };
 
 struct sd_trace_names { /* op names: what the kernel said of a connection when it was first seen */
 	uint64_t start;
 	uint64_t id;
-	unsigned char local[16], remote[16]; /* IPv6, or ::ffff:IPv4 */
 	uint16_t lport, rport;
 	uint32_t how; /* 0: connected, 1: accepted, 2: not known */
 	uint16_t op;
 	uint16_t bits;
 	uint32_t check;
+	unsigned char local[16], remote[16]; /* IPv6, or ::ffff:IPv4 */
 };
 
-struct sd_trace_segment { /* the first record's place of each segment */
+struct sd_trace_short { /* send, recv, epoll_ctl, epoll_wait: what a record has and this has not is 0 */
+	int32_t start; /* ns since the segment was made */
+	uint32_t took; /* ns */
+	uint32_t id;
+	int32_t result; /* epoll_ctl, whose result is 0: flags */
+	union {
+		uint64_t data; /* epoll_ctl: arg */
+		struct {
+			uint32_t sum; /* epoll_wait: flags */
+			uint32_t arg;
+		};
+	};
+	uint8_t op;   /* | SD_TRACE_SHORT */
+	uint8_t bits; /* epoll_ctl: aux, as op | set << 2 */
+	uint16_t fd;
+	uint32_t check;
+};
+
+struct sd_trace_events { /* op epoll_event: one or two of them, which belong to the epoll_wait before */
+	uint32_t flags[2];
+	uint64_t arg[2];
+	uint8_t op; /* | SD_TRACE_SHORT */
+	uint8_t count;
+	uint16_t fd;
+	uint32_t check;
+};
+
+struct sd_trace_segment { /* the first two places of each segment */
 	uint64_t mark;  /* SD_TRACE_MAGIC */
 	uint32_t index; /* of the segment in the file, from 1 */
 	uint32_t pid;
@@ -122,7 +152,9 @@ _Static_assert(sizeof(struct sd_trace_record) == SD_TRACE_RECORD, "size");
 _Static_assert(sizeof(struct sd_trace_names) == SD_TRACE_RECORD, "size");
 _Static_assert(sizeof(struct sd_trace_segment) == SD_TRACE_RECORD, "size");
 _Static_assert(sizeof(struct sd_trace_header) <= 4096, "the header has a page");
-_Static_assert(offsetof(struct sd_trace_record, op) == 56 && offsetof(struct sd_trace_names, op) == 56 &&
-		       offsetof(struct sd_trace_segment, op) == 56, "the last word");
+_Static_assert(sizeof(struct sd_trace_short) == SD_TRACE_PLACE, "size");
+_Static_assert(sizeof(struct sd_trace_events) == SD_TRACE_PLACE, "size");
+_Static_assert(offsetof(struct sd_trace_record, op) == 24 && offsetof(struct sd_trace_names, op) == 24 &&
+	       offsetof(struct sd_trace_short, op) == 24 && offsetof(struct sd_trace_events, op) == 24, "the last word");
 
 #endif

@@ -24,7 +24,9 @@ static __thread uint64_t at; /* where this thread's next record goes; at a segme
 static __thread uint32_t turn;
 static __thread uint64_t last_end; /* of the record before at */
 
-__attribute__((target("sse4.2"))) static uint32_t crc(uint32_t s, const void *p, size_t n)
+#define SSE42 __attribute__((target("sse4.2")))
+
+SSE42 static inline uint32_t crc(uint32_t s, const void *p, size_t n)
 {
 	const char *b = p;
 	uint64_t c = s;
@@ -33,12 +35,18 @@ __attribute__((target("sse4.2"))) static uint32_t crc(uint32_t s, const void *p,
 		__builtin_memcpy(&w, b, 8);
 		c = _mm_crc32_u64(c, w);
 	}
+	if (n >= 4) {
+		uint32_t w;
+		__builtin_memcpy(&w, b, 4);
+		c = _mm_crc32_u32((uint32_t)c, w);
+		n -= 4, b += 4;
+	}
 	for (; n > 0; n--, b++)
 		c = _mm_crc32_u8((uint32_t)c, (unsigned char)*b);
 	return (uint32_t)c;
 }
 
-uint32_t sd_trace_sum(uint32_t sum, const void *b, size_t n) { return crc(sum, b, n); }
+SSE42 uint32_t sd_trace_sum(uint32_t sum, const void *b, size_t n) { return crc(sum, b, n); }
 
 static uint64_t clock_ns(clockid_t c)
 {
@@ -156,7 +164,7 @@ SD_EXPORT void _Exit(int status) { _exit(status); }
 
 /* 0: there is no room left. The pages are had beforehand, because a full disk would otherwise be a
  * SIGBUS for the program. */
-static uint64_t new_segment(void)
+static __attribute__((noinline)) uint64_t new_segment(void)
 {
 	if (sd_load(next_segment) >= file->limit)
 		return 0;
@@ -180,33 +188,131 @@ static int advance(uint64_t from, uint64_t to)
 	return ok;
 }
 
+/* Where the thread's next record of so many bytes goes; 0: there is no room left. A segment's last place
+ * stays empty if the record takes two. */
+static inline uint64_t room(size_t size)
+{
+	for (;;) {
+		uint64_t here = *(volatile uint64_t *)&at, in = here % SD_TRACE_SEGMENT;
+		if (in != 0 && in + size <= SD_TRACE_SEGMENT)
+			return here;
+		uint64_t next = in ? here + SD_TRACE_PLACE : new_segment();
+		if (next == 0) {
+			if (sd_add(&file->lost, 1) == 1)
+				sd_store(&file->lost_ns, sd_trace_after());
+			return 0;
+		}
+		advance(here, next);
+	}
+}
+
+/* A place as words, the last without its check: they never go through memory on their way, where narrow
+ * stores that are read back wide would have to drain first. */
+struct words {
+	uint64_t w[3];
+	uint32_t last;
+};
+
+/* Stored in order: what was not finished begins with its first word. */
+SSE42 static inline void put_place(uint64_t here, struct words v, uint32_t check, const uint64_t *rest)
+{
+	uint64_t *to = (uint64_t *)here;
+	for (int i = 0; i < 3; i++)
+		sd_store(&to[i], v.w[i]);
+	for (int i = 0; rest && i < 4; i++)
+		sd_store(&to[4 + i], rest[i]);
+	sd_store(&to[3], v.last | (uint64_t)check << 32); /* says that all of it is there */
+}
+
+SSE42 static inline uint32_t crc_place(struct words v)
+{
+	return _mm_crc32_u32(_mm_crc32_u64(_mm_crc32_u64(_mm_crc32_u64(0, v.w[0]), v.w[1]), v.w[2]), v.last);
+}
+
+static inline uint64_t pair(uint32_t low, uint32_t high) { return low | (uint64_t)high << 32; }
+
+/* 1: v is r as a struct sd_trace_short, but for the times. */
+static inline int shorten(struct words *v, const struct sd_trace_record *r)
+{
+	unsigned set = r->aux & 0xfffffff, op = r->aux >> 28, bits = r->bits;
+	int fits = r->id <= UINT32_MAX && r->fd >= 0 && r->fd <= UINT16_MAX;
+	switch (r->op) {
+	case SD_TRACE_send:
+	case SD_TRACE_recv:
+		v->w[1] = pair(r->id, r->result), v->w[2] = pair(r->sum, r->arg);
+		fits = fits && r->flags == 0 && (int32_t)r->result == r->result && r->arg <= UINT32_MAX;
+		break;
+	case SD_TRACE_epoll_wait: /* int and unsigned in the call */
+		v->w[1] = pair(0, r->result), v->w[2] = pair(r->flags, r->arg);
+		break;
+	case SD_TRACE_epoll_ctl:
+		v->w[1] = pair(r->id, r->flags), v->w[2] = r->arg, bits = op | set << 2;
+		fits = fits && r->result == 0 && op < 4 && set < 64;
+		break;
+	default:
+		return 0;
+	}
+	v->last = (r->op | SD_TRACE_SHORT) | bits << 8 | (uint32_t)r->fd << 16;
+	return fits;
+}
+
+/* The times of v, as far as they fit. */
+static inline int timed(struct words *v, const struct sd_trace_record *r, uint64_t here)
+{
+	int64_t since = r->start - ((struct sd_trace_segment *)(here - here % SD_TRACE_SEGMENT))->made;
+	uint64_t took = r->end - r->start;
+	v->w[0] = pair(since, took);
+	return (int32_t)since == since && took <= UINT32_MAX;
+}
+
+SSE42 static void put_long(uint64_t here, const struct sd_trace_record *r)
+{
+	struct words v;
+	uint64_t rest[4];
+	__builtin_memcpy(v.w, r, sizeof v.w);
+	v.last = r->op | (uint32_t)r->bits << 16;
+	__builtin_memcpy(rest, (const char *)r + SD_TRACE_PLACE, sizeof rest);
+	put_place(here, v, crc(crc_place(v), rest, sizeof rest), rest);
+}
+
 /* A place is taken and the time read so that no handler's record comes between: records of a thread
  * are in the order of their ends. */
-static void put(struct sd_trace_record *r, int more)
+SSE42 static void put(struct sd_trace_record *r, int more)
 {
-	uint64_t here;
-	do {
-		while ((here = *(volatile uint64_t *)&at) % SD_TRACE_SEGMENT == 0) {
-			uint64_t next = new_segment();
-			if (next == 0) {
-				if (sd_add(&file->lost, 1) == 1)
-					sd_store(&file->lost_ns, sd_trace_after());
-				return;
-			}
-			advance(here, next);
-		}
+	struct words v;
+	int fits = shorten(&v, r);
+	uint64_t here, size;
+	for (;;) {
+		size = fits ? SD_TRACE_PLACE : SD_TRACE_RECORD;
+		if ((here = room(size)) == 0)
+			return;
 		if (!more)
 			last_end = r->end = sd_trace_after();
 		else if (r->op != SD_TRACE_names)
 			r->end = last_end;
-	} while (!advance(here, here + SD_TRACE_RECORD));
-	r->check = crc(0, r, offsetof(struct sd_trace_record, check));
-	struct sd_trace_record *to = (void *)here;
-	__builtin_memcpy(to, r, offsetof(struct sd_trace_record, op));
-	uint64_t last;
-	__builtin_memcpy(&last, &r->op, sizeof last);
-	sd_store((uint64_t *)&to->op, last);
+		if (fits && !(fits = timed(&v, r, here)))
+			continue;
+		if (advance(here, here + size))
+			break;
+	}
+	if (fits)
+		put_place(here, v, crc_place(v), NULL);
+	else
+		put_long(here, r);
 }
+
+uint64_t sd_trace_since(void) { return last_end ? last_end : sd_trace_before(); }
 
 void sd_trace_put(struct sd_trace_record *r) { put(r, 0); }
 void sd_trace_add(struct sd_trace_record *r) { put(r, 1); }
+
+SSE42 void sd_trace_put_events(int set, unsigned n, uint32_t flags, uint64_t arg, uint32_t flags2, uint64_t arg2)
+{
+	struct words v = {{pair(flags, flags2), arg, arg2}, SD_TRACE_epoll_event | SD_TRACE_SHORT | n << 8 | (uint32_t)set << 16};
+	uint64_t here;
+	do
+		if ((here = room(SD_TRACE_PLACE)) == 0)
+			return;
+	while (!advance(here, here + SD_TRACE_PLACE));
+	put_place(here, v, crc_place(v), NULL);
+}

@@ -136,7 +136,7 @@ SD_EXPORT int epoll_create1(int flags)
 SD_EXPORT int epoll_ctl(int ep, int op, int fd, struct epoll_event *ev)
 {
 	uint64_t id = sd_trace_id(fd);
-	int64_t start = id ? sd_trace_before() : 0;
+	int64_t start = id ? sd_trace_since() : 0;
 	int r = sd_next()->epoll_ctl(ep, op, fd, ev);
 	if (id == 0)
 		return r;
@@ -155,10 +155,15 @@ static int waited(int ep, const struct epoll_event *ev, int max, int64_t start, 
 	struct sd_trace_record t = {.start = start, .result = sd_trace_result(r), .arg = max, .flags = timeout,
 				    .fd = ep, .op = SD_TRACE_epoll_wait};
 	sd_trace_put(&t);
-	for (int i = 0; i < r; i++) {
+	for (int i = 0; i < r && ep > UINT16_MAX; i++) {
 		struct sd_trace_record e = {.start = start, .result = i, .arg = ev[i].data.u64, .flags = ev[i].events,
 					    .fd = ep, .op = SD_TRACE_epoll_event};
 		sd_trace_add(&e);
+	}
+	for (int i = 0; i < r && ep <= UINT16_MAX; i += 2) {
+		int two = i + 1 < r;
+		sd_trace_put_events(ep, 1 + two, ev[i].events, ev[i].data.u64, two ? ev[i + 1].events : 0,
+				    two ? ev[i + 1].data.u64 : 0);
 	}
 	return r;
 }
