@@ -48,7 +48,7 @@ const workers = 2
 
 func setChecks(t *testing.T, programs int) {
 	t.Helper()
-	for name, value := range map[string]string{"rapid.checks": fmt.Sprint(programs), "rapid.nofailfile": "true"} {
+	for name, value := range map[string]string{"rapid.checks": fmt.Sprint(programs), "rapid.nofailfile": "true", "rapid.shrinktime": "0s"} {
 		if err := flag.Set(name, value); err != nil {
 			t.Fatal(err)
 		}
@@ -70,14 +70,14 @@ func run(t *testing.T, st style, programs int, start func() (*agent, error)) {
 				var failed *program
 				defer func() {
 					if failed != nil {
-						keep(t, st, a, failed)
+						keep(t, st, failed, 0, a.try)
 					}
 					if err := a.stop(); err != nil {
 						t.Error(err)
 					}
 				}()
 				rapid.Check(t, func(rt *rapid.T) {
-					p := draw(rt, st, c)
+					p := draw(rt, st, c, w)
 					transcript, err := a.try(st, p)
 					if errors.Is(err, errAgent) {
 						t.Fatalf("%v\n%v", err, p) // nothing can be shrunk any more
@@ -104,14 +104,15 @@ func (a *agent) try(st style, p *program) (transcript string, err error) {
 
 var errAgent = errors.New("the interpreter failed")
 
-// keep takes out of a failed program what it fails without, and writes the rest where replays are.
-func keep(t *testing.T, st style, a *agent, p *program) {
+// keep takes out of a failed program what it fails without, but for some operations at its start, and
+// writes the rest where replays are.
+func keep(t *testing.T, st style, p *program, fixed int, try func(style, *program) (string, error)) {
 	fails := func(p *program) bool {
-		_, err := a.try(st, p)
+		_, err := try(st, p)
 		return err != nil && !errors.Is(err, errAgent)
 	}
-	p = p.minimize(st, fails)
-	transcript, err := a.try(st, p)
+	p = p.minimize(st, fixed, fails)
+	transcript, err := try(st, p)
 	name := filepath.Join("testdata", fmt.Sprintf("new-%08x.txt", crc32.ChecksumIEEE([]byte(p.String()))))
 	if err := os.WriteFile(name, []byte(p.String()), 0o644); err != nil {
 		t.Error(err)

@@ -1,6 +1,7 @@
 package differ
 
 import (
+	"math/rand/v2"
 	"slices"
 	"syscall"
 
@@ -19,22 +20,38 @@ type style struct {
 // drawer draws one program.
 type drawer struct {
 	*plan
-	t      *rapid.T
+	random *rand.Rand
 	sleepy bool // calls may sleep
 	big    bool // sends may be larger than a window
 }
 
-var hundred = rapid.IntRange(0, 99)
+var seedBits = rapid.SliceOfN(rapid.Bool(), 64, 64)
 
-func (d *drawer) pick(label string, from ...int32) int32 {
-	if len(from) == 1 {
-		return from[0]
+// newDrawer takes from rapid nothing but a seed, bit by bit: rapid prefers small numbers, and a failed
+// program is minimized without it. Workers that rapid gives one seed differ.
+func newDrawer(t *rapid.T, st style, c *coverage, worker int) *drawer {
+	seed := uint64(0)
+	for i, bit := range seedBits.Draw(t, "seed") {
+		if bit {
+			seed |= 1 << i
+		}
 	}
-	return from[rapid.IntRange(0, len(from)-1).Draw(d.t, label)]
+	return &drawer{plan: newPlan(st, c), random: rand.New(rand.NewPCG(seed, uint64(worker)))}
 }
 
-func (d *drawer) chance(label string, percent int) bool {
-	return hundred.Draw(d.t, label) >= 100-percent
+func (d *drawer) pick(from ...int32) int32 { return from[d.random.IntN(len(from))] }
+
+func (d *drawer) chance(percent int) bool { return d.random.IntN(100) < percent }
+
+// between draws from lo to hi, both included.
+func (d *drawer) between(lo, hi int32) int32 { return lo + d.random.Int32N(hi-lo+1) }
+
+// length draws how many operations a program has.
+func (d *drawer) length() int32 {
+	if d.chance(4) {
+		return d.between(31, 150)
+	}
+	return d.between(1, 30)
 }
 
 func (d *drawer) do(p int32, k model.Kind, args ...int32) (int32, bool) {
@@ -47,29 +64,32 @@ const (
 )
 
 // draw draws a program.
-func draw(t *rapid.T, st style, c *coverage) *program {
-	d := &drawer{plan: newPlan(st, c), t: t}
-	switch n := hundred.Draw(t, "temper"); {
-	case n >= 95:
-		d.sleepy = true
+func draw(t *rapid.T, st style, c *coverage, worker int) *program {
+	d := newDrawer(t, st, c, worker)
+	switch n := d.between(0, 99); {
 	case n >= 92:
+		d.sleepy = true
+	case n >= 88:
 		d.big = true
 	}
-	if how := d.pick("sigpipe", model.SigIgnore, model.SigIgnore, model.SigHandler, model.SigDefault); how != model.SigDefault {
+	if how := d.pick(model.SigIgnore, model.SigIgnore, model.SigHandler, model.SigDefault); how != model.SigDefault {
 		d.do(0, model.SigAct, int32(syscall.SIGPIPE), how)
 	}
-	if !d.chance("bare", 5) {
+	if d.sleepy { // somebody else ends or starts again what sleeps
+		d.do(0, model.SigAct, int32(syscall.SIGUSR1), d.pick(model.SigHandler, model.SigRestart))
+	}
+	if !d.chance(5) {
 		d.connection(0)
 	}
 	if d.big {
 		d.strain()
 	}
-	for range rapid.IntRange(1, 30).Draw(t, "length") {
+	for range d.length() {
 		procs := d.state.Procs()
 		if len(procs) == 0 {
 			break
 		}
-		d.step(d.pick("proc", procs...))
+		d.step(d.pick(procs...))
 	}
 	c.mu.Lock()
 	c.programs++
@@ -79,13 +99,13 @@ func draw(t *rapid.T, st style, c *coverage) *program {
 
 // connection makes one: a listener, a connect, perhaps an accept.
 func (d *drawer) connection(p int32) {
-	flags := func() int32 { return d.pick("flags", nonblock, 0, nonblock|cloexec) }
-	addr := d.pick("addr", 0, 0, 1, 2)
+	flags := func() int32 { return d.pick(nonblock, 0, nonblock|cloexec) }
+	addr := d.pick(0, 0, 1, 2)
 	lf := flags()
 	l, _ := d.do(p, model.Socket, lf)
 	d.do(p, model.Bind, l, addr)
-	d.do(p, model.Listen, l, d.pick("backlog", 4, 4, 1, 0))
-	if d.chance("crowd", 6) {
+	d.do(p, model.Listen, l, d.pick(4, 4, 1, 0))
+	if d.chance(6) {
 		for range 3 {
 			c, _ := d.do(p, model.Socket, nonblock)
 			d.do(p, model.Connect, c, addr)
@@ -93,39 +113,39 @@ func (d *drawer) connection(p int32) {
 	}
 	c, _ := d.do(p, model.Socket, flags())
 	d.do(p, model.Connect, c, addr)
-	if d.chance("unaccepted", 5) {
+	if d.chance(5) {
 		return
 	}
 	s, _ := d.do(p, model.Accept, l, flags())
-	if d.chance("closeListener", 30) {
+	if d.chance(30) {
 		d.do(p, model.Close, l)
 	}
 	other := p
-	if d.chance("fork", 25) {
+	if d.sleepy && d.chance(60) || d.chance(25) {
 		child := d.state.Born()
 		if child < maxProcs {
 			if _, ok := d.do(p, model.Fork, child); ok {
 				other = child
-				if d.chance("apart", 70) {
+				if d.chance(70) {
 					d.do(p, model.Close, c)
 					d.do(child, model.Close, s)
 				}
 			}
 		}
 	}
-	if d.style.warm && !d.chance("cold", 15) {
+	if d.style.warm && !d.chance(15) {
 		d.warm(other, c, p, s)
 	}
 }
 
 // strain fills a connection, perhaps up to its end.
 func (d *drawer) strain() {
-	p := d.pick("proc", d.state.Procs()...)
+	p := d.pick(d.state.Procs()...)
 	a, b := d.fd(p, "established"), d.fd(p, "established")
-	for range rapid.IntRange(1, 4).Draw(d.t, "fill") {
+	for range d.between(1, 4) {
 		d.do(p, model.Send, a, 3_000_000, syscall.MSG_DONTWAIT|syscall.MSG_NOSIGNAL)
 	}
-	if d.chance("end", 50) {
+	if d.chance(50) {
 		d.do(p, model.Shutdown, b, syscall.SHUT_WR)
 		d.do(p, model.Shutdown, a, syscall.SHUT_WR)
 	}
@@ -138,7 +158,7 @@ func (d *drawer) warm(p, a, q, b int32) {
 		d.do(q, model.Recv, b, 8, 0)
 		d.do(q, model.Send, b, 5, 0)
 		d.do(p, model.Recv, a, 8, 0)
-		if i == 0 && !d.chance("race", 20) {
+		if i == 0 && !d.chance(20) {
 			d.do(p, model.Rest, 1500)
 		}
 	}
@@ -147,16 +167,16 @@ func (d *drawer) warm(p, a, q, b int32) {
 // fd draws a descriptor of a process that is in one of some places, rarely any other.
 func (d *drawer) fd(p int32, places ...string) int32 {
 	open := d.state.Open(p)
-	if !d.chance("any", 6) {
+	if !d.chance(6) {
 		fit := slices.DeleteFunc(slices.Clone(open), func(fd int32) bool { return !slices.Contains(places, d.state.Place(p, fd)) })
 		if len(fit) > 0 {
-			return d.pick("fd", fit...)
+			return d.pick(fit...)
 		}
 	}
-	if len(open) == 0 || d.chance("closed", 20) {
-		return int32(rapid.IntRange(0, 12).Draw(d.t, "fd"))
+	if len(open) == 0 || d.chance(20) {
+		return d.between(0, 12)
 	}
-	return d.pick("fd", open...)
+	return d.pick(open...)
 }
 
 var conns = []string{"established", "finWait", "closeWait", "lastAck", "closing", "timeWait", "failed", "closed"}
@@ -168,10 +188,10 @@ func (d *drawer) tcp(p int32) int32 {
 
 // size draws a number of bytes.
 func (d *drawer) size() int32 {
-	if d.big && d.chance("huge", 50) {
-		return d.pick("size", 100_000, 1_000_000, 3_000_000, 64_000)
+	if d.big && d.chance(50) {
+		return d.pick(100_000, 1_000_000, 3_000_000, 64_000)
 	}
-	return d.pick("size", 1, 2, 10, 100, 1000, 5000, 0, 12_000)
+	return d.pick(1, 2, 10, 100, 1000, 5000, 0, 12_000)
 }
 
 // choices are the operations that step draws, each as often as its weight says.
@@ -194,11 +214,15 @@ var choices = func() (all []func(*drawer, int32)) {
 }()
 
 func (d *drawer) step(p int32) {
-	choices[rapid.IntRange(0, len(choices)-1).Draw(d.t, "kind")](d, p)
+	if len(d.state.Sleepers()) > 0 && d.chance(10) {
+		d.do(p, model.Kill, d.pick(d.state.Sleepers()...), int32(syscall.SIGUSR1))
+		return
+	}
+	choices[d.random.IntN(len(choices))](d, p)
 }
 
 func (d *drawer) drawSend(p int32) {
-	flags := d.pick("flags", 0, syscall.MSG_DONTWAIT, syscall.MSG_NOSIGNAL, syscall.MSG_DONTWAIT|syscall.MSG_NOSIGNAL)
+	flags := d.pick(0, syscall.MSG_DONTWAIT, syscall.MSG_NOSIGNAL, syscall.MSG_DONTWAIT|syscall.MSG_NOSIGNAL)
 	if d.big {
 		flags |= syscall.MSG_DONTWAIT
 	}
@@ -206,7 +230,7 @@ func (d *drawer) drawSend(p int32) {
 }
 
 func (d *drawer) drawRecv(p int32) {
-	flags := d.pick("flags", 0, syscall.MSG_DONTWAIT, syscall.MSG_PEEK, syscall.MSG_WAITALL, syscall.MSG_DONTWAIT|syscall.MSG_PEEK,
+	flags := d.pick(0, syscall.MSG_DONTWAIT, syscall.MSG_PEEK, syscall.MSG_WAITALL, syscall.MSG_DONTWAIT|syscall.MSG_PEEK,
 		syscall.MSG_DONTWAIT|syscall.MSG_WAITALL)
 	fd, n := d.conn(p), d.size()
 	if d.sleepy {
@@ -224,7 +248,7 @@ func (d *drawer) drawClose(p int32) {
 // drawShutdown leaves a fresh socket alone: what its bits do to a later connection to itself is not modelled.
 func (d *drawer) drawShutdown(p int32) {
 	if fd := d.tcp(p); d.state.Place(p, fd) != "new" {
-		d.do(p, model.Shutdown, fd, d.pick("how", 1, 0, 2, 1))
+		d.do(p, model.Shutdown, fd, d.pick(1, 0, 2, 1))
 	}
 }
 
@@ -233,102 +257,102 @@ var pollEvents = []int32{syscall.EPOLLIN, syscall.EPOLLOUT, syscall.EPOLLIN | sy
 
 func (d *drawer) drawPoll(p int32) {
 	fd2, ms := int32(-1), int32(0)
-	if d.chance("two", 40) {
+	if d.chance(40) {
 		fd2 = d.fd(p, append([]string{"epoll", "listening"}, conns...)...)
 	}
 	if d.sleepy {
-		ms = d.pick("ms", -1, 0, 2)
+		ms = d.pick(-1, 0, 2)
 	}
-	d.do(p, model.Poll, d.tcp(p), d.pick("events", pollEvents...), fd2, d.pick("events", pollEvents...), ms)
+	d.do(p, model.Poll, d.tcp(p), d.pick(pollEvents...), fd2, d.pick(pollEvents...), ms)
 }
 
-func (d *drawer) drawEpCreate(p int32) { d.do(p, model.EpCreate, d.pick("flags", 0, cloexec)) }
+func (d *drawer) drawEpCreate(p int32) { d.do(p, model.EpCreate, d.pick(0, cloexec)) }
 
 func (d *drawer) drawEpCtl(p int32) {
 	places := append([]string{"listening", "connecting", "new", "epoll", "unix"}, conns...)
 	ep, fd := d.fd(p, "epoll"), d.fd(p, places...)
-	events := d.pick("events", pollEvents...)
+	events := d.pick(pollEvents...)
 	const et, oneshot, exclusive = -1 << 31, 1 << 30, 1 << 28
-	events |= d.pick("mode", 0, et, et, oneshot, et|oneshot, 0, exclusive)
-	d.do(p, model.EpCtl, ep, d.pick("op", syscall.EPOLL_CTL_ADD, syscall.EPOLL_CTL_ADD, syscall.EPOLL_CTL_MOD, syscall.EPOLL_CTL_DEL), fd, events)
+	events |= d.pick(0, et, et, oneshot, et|oneshot, 0, exclusive)
+	d.do(p, model.EpCtl, ep, d.pick(syscall.EPOLL_CTL_ADD, syscall.EPOLL_CTL_ADD, syscall.EPOLL_CTL_MOD, syscall.EPOLL_CTL_DEL), fd, events)
 }
 
 func (d *drawer) drawEpWait(p int32) {
 	ms := int32(0)
 	if d.sleepy {
-		ms = d.pick("ms", -1, 0, 2)
+		ms = d.pick(-1, 0, 2)
 	}
-	d.do(p, model.EpWait, d.fd(p, "epoll"), d.pick("max", 8, 8, 1), ms)
+	d.do(p, model.EpWait, d.fd(p, "epoll"), d.pick(8, 8, 1), ms)
 }
 
 func (d *drawer) drawDup(p int32) {
 	fd := d.fd(p, append([]string{"listening", "epoll"}, conns...)...)
-	switch d.pick("dup", 0, 1, 2) {
+	switch d.pick(0, 1, 2) {
 	case 0:
 		d.do(p, model.Dup, fd)
 	case 1:
-		d.do(p, model.Dup3, fd, int32(rapid.IntRange(3, 12).Draw(d.t, "to")), d.pick("flags", 0, cloexec))
+		d.do(p, model.Dup3, fd, d.between(3, 12), d.pick(0, cloexec))
 	case 2:
-		d.do(p, model.DupFD, fd, int32(rapid.IntRange(3, 14).Draw(d.t, "min")), d.pick("cloexec", 0, 1))
+		d.do(p, model.DupFD, fd, d.between(3, 14), d.pick(0, 1))
 	}
 }
 
 func (d *drawer) drawFlags(p int32) {
 	fd := d.tcp(p)
-	switch d.pick("what", 0, 1, 2, 3) {
+	switch d.pick(0, 1, 2, 3) {
 	case 0:
-		d.do(p, model.SetFL, fd, d.pick("flags", nonblock, 0))
+		d.do(p, model.SetFL, fd, d.pick(nonblock, 0))
 	case 1:
 		d.do(p, model.GetFL, fd)
 	case 2:
-		d.do(p, model.SetFD, fd, d.pick("flags", 0, 1))
+		d.do(p, model.SetFD, fd, d.pick(0, 1))
 	case 3:
 		d.do(p, model.GetFD, fd)
 	}
 }
 
 func (d *drawer) drawOption(p int32) {
-	fd, opt := d.tcp(p), d.pick("opt", model.OptLinger0, model.OptError, model.OptRcvTimeo, model.OptSndTimeo, model.OptRcvLowat, model.OptReuseAddr, model.OptAccepting)
-	if opt == model.OptError || opt == model.OptAccepting || d.chance("get", 30) {
+	fd, opt := d.tcp(p), d.pick(model.OptLinger0, model.OptError, model.OptRcvTimeo, model.OptSndTimeo, model.OptRcvLowat, model.OptReuseAddr, model.OptAccepting)
+	if opt == model.OptError || opt == model.OptAccepting || d.chance(30) {
 		d.do(p, model.GetOpt, fd, opt)
 		return
 	}
-	value := d.pick("value", 1, 0)
+	value := d.pick(1, 0)
 	switch opt {
 	case model.OptRcvTimeo, model.OptSndTimeo:
 		value *= 8
 	case model.OptRcvLowat:
-		value = d.pick("lowat", 1, 2, 50)
+		value = d.pick(1, 2, 50)
 	}
 	d.do(p, model.SetOpt, fd, opt, value)
 }
 
 func (d *drawer) drawAsk(p int32) {
-	if fd := d.tcp(p); d.chance("name", 50) {
-		d.do(p, model.Name, fd, d.pick("peer", 0, 1))
+	if fd := d.tcp(p); d.chance(50) {
+		d.do(p, model.Name, fd, d.pick(0, 1))
 	} else {
 		d.do(p, model.Inq, fd)
 	}
 }
 
 func (d *drawer) drawSetup(p int32) {
-	addr := d.pick("addr", 0, 0, 1, 2)
-	switch d.pick("setup", 0, 1, 2, 3, 4) {
+	addr := d.pick(0, 0, 1, 2)
+	switch d.pick(0, 1, 2, 3, 4) {
 	case 0:
-		d.do(p, model.Socket, d.pick("flags", nonblock, 0))
+		d.do(p, model.Socket, d.pick(nonblock, 0))
 	case 1:
 		d.do(p, model.Bind, d.fd(p, "new"), addr)
 	case 2:
-		d.do(p, model.Listen, d.fd(p, "new", "listening"), d.pick("backlog", 4, 1, 0))
+		d.do(p, model.Listen, d.fd(p, "new", "listening"), d.pick(4, 1, 0))
 	case 3:
 		d.do(p, model.Connect, d.fd(p, "new", "connecting", "established", "failed"), addr)
 	case 4:
-		d.do(p, model.Accept, d.fd(p, "listening"), d.pick("flags", nonblock, 0))
+		d.do(p, model.Accept, d.fd(p, "listening"), d.pick(nonblock, 0))
 	}
 }
 
 func (d *drawer) drawProcess(p int32) {
-	switch d.pick("process", 0, 1, 2) {
+	switch d.pick(0, 1, 2) {
 	case 0:
 		if child := d.state.Born(); child < maxProcs {
 			d.do(p, model.Fork, child)
@@ -343,25 +367,25 @@ func (d *drawer) drawProcess(p int32) {
 }
 
 func (d *drawer) drawSignal(p int32) {
-	if d.chance("kill", 50) {
-		target := int32(rapid.IntRange(0, int(d.state.Born())-1).Draw(d.t, "target"))
-		d.do(p, model.Kill, target, d.pick("sig", int32(syscall.SIGUSR1), int32(syscall.SIGUSR1), int32(syscall.SIGKILL)))
+	if d.chance(50) {
+		target := d.between(0, d.state.Born()-1)
+		d.do(p, model.Kill, target, d.pick(int32(syscall.SIGUSR1), int32(syscall.SIGUSR1), int32(syscall.SIGKILL)))
 		return
 	}
-	d.do(p, model.SigAct, d.pick("sig", int32(syscall.SIGUSR1), int32(syscall.SIGPIPE)), d.pick("how", model.SigHandler, model.SigRestart, model.SigIgnore, model.SigDefault))
+	d.do(p, model.SigAct, d.pick(int32(syscall.SIGUSR1), int32(syscall.SIGPIPE)), d.pick(model.SigHandler, model.SigRestart, model.SigIgnore, model.SigDefault))
 }
 
 func (d *drawer) drawRest(p int32) { d.do(p, model.Rest, 50) }
 
 func (d *drawer) drawRights(p int32) {
-	switch d.pick("rights", 0, 1, 2) {
+	switch d.pick(0, 1, 2) {
 	case 0:
-		d.do(p, model.Pair, d.pick("flags", 0, cloexec))
+		d.do(p, model.Pair, d.pick(0, cloexec))
 	case 1:
 		if what := d.conn(p); d.state.Place(p, what) != "unix" {
 			d.do(p, model.Pass, d.fd(p, "unix"), what)
 		}
 	case 2:
-		d.do(p, model.Take, d.fd(p, "unix"), d.pick("cloexec", 0, 1))
+		d.do(p, model.Take, d.fd(p, "unix"), d.pick(0, 1))
 	}
 }

@@ -148,11 +148,12 @@ func replan(st style, ops []operation) *program {
 	return &p.program
 }
 
-// minimize leaves out operations, first many at once, as long as the program still fails and for a minute.
-func (p *program) minimize(st style, fails func(*program) bool) *program {
+// minimize leaves out operations after the first few, many at once to begin with, as long as the program
+// still fails and for a minute.
+func (p *program) minimize(st style, fixed int, fails func(*program) bool) *program {
 	start := time.Now()
-	for size := len(p.ops); size > 0; size /= 2 {
-		for at := 0; at+size <= len(p.ops) && time.Since(start) < time.Minute; {
+	for size := len(p.ops) - fixed; size > 0; size /= 2 {
+		for at := fixed; at+size <= len(p.ops) && time.Since(start) < time.Minute; {
 			shorter := replan(st, slices.Delete(slices.Clone(p.ops), at, at+size))
 			if fails(shorter) {
 				p = shorter

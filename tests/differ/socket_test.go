@@ -31,9 +31,17 @@ func TestSocket(t *testing.T) {
 	setChecks(t, programs())
 	c := newCoverage()
 	promoted := 0
+	try := func(_ style, p *program) (string, error) { return tryConns(p, &promoted) }
+	var failed *program
+	defer func() {
+		if failed != nil {
+			keep(t, goConns, failed, connecting, try)
+		}
+	}()
 	rapid.Check(t, func(rt *rapid.T) {
 		p := drawConns(rt, c)
 		if transcript, err := tryConns(p, &promoted); err != nil {
+			failed = p
 			rt.Fatalf("\n%s%v", transcript, err)
 		}
 	})
@@ -56,9 +64,13 @@ var goConns = style{late: true}
 
 const listenerFD, dialedFD, acceptedFD = 3, 4, 5
 
+// connecting is how many operations make the connection.
+const connecting = 7
+
 // drawConns draws one connection and what is done with it.
 func drawConns(t *rapid.T, c *coverage) *program {
-	d := &drawer{plan: newPlan(goConns, c), t: t, sleepy: true}
+	d := newDrawer(t, goConns, c, 0)
+	d.sleepy = true
 	d.do(0, model.SigAct, int32(syscall.SIGPIPE), model.SigIgnore)
 	d.do(0, model.Socket, 0)
 	d.do(0, model.Bind, listenerFD, 0)
@@ -67,15 +79,15 @@ func drawConns(t *rapid.T, c *coverage) *program {
 	d.do(0, model.Connect, dialedFD, 0)
 	d.do(0, model.Accept, listenerFD, 0)
 	d.sleepy = false
-	if !d.chance("cold", 30) {
+	if !d.chance(30) {
 		d.warm(0, dialedFD, 0, acceptedFD)
 	}
-	for range rapid.IntRange(1, 30).Draw(t, "length") {
-		fd := d.pick("fd", dialedFD, acceptedFD)
+	for range d.length() {
+		fd := d.pick(dialedFD, acceptedFD)
 		if d.state.Place(0, fd) == "bad" {
 			continue
 		}
-		switch d.pick("op", 0, 0, 0, 1, 1, 1, 2, 3) {
+		switch d.pick(0, 0, 0, 1, 1, 1, 2, 3) {
 		case 0:
 			d.do(0, model.Send, fd, d.size(), 0)
 		case 1: // a read that would wait has a deadline: to the model, a receive that does not wait
@@ -85,7 +97,7 @@ func drawConns(t *rapid.T, c *coverage) *program {
 		case 2:
 			d.do(0, model.Shutdown, fd, syscall.SHUT_WR)
 		case 3:
-			if d.state.Place(0, fd) != "finWait" && d.chance("close", 40) { // an open bug
+			if d.state.Place(0, fd) != "finWait" && d.chance(40) { // an open bug
 				d.do(0, model.Close, fd)
 			}
 		}
