@@ -1,5 +1,7 @@
 package model
 
+import "slices"
+
 // What generators and statistics want to know of a state.
 
 // Procs are the living processes that are not asleep.
@@ -23,6 +25,11 @@ func (s *State) Open(p int32) (fds []int32) {
 		}
 	}
 	return fds
+}
+
+// Connecting tells whether a SYN has been dropped, which is sent again a second later.
+func (s *State) Connecting() bool {
+	return slices.ContainsFunc(s.ends, func(e endpoint) bool { return e.tcp == synSent })
 }
 
 // Strained tells whether some queue is or was longer than what surely fits.

@@ -286,6 +286,8 @@ ssize_t sd_recv(struct sd_conn *c, int fd, const struct iovec *iov, int n, int f
 			deadline = sd_deadline(c, fd, SO_RCVTIMEO);
 		if ((r = sd_park(c, fd, SD_WAIT_RX, deadline, done)) < 0)
 			break;
+		if (r == SD_RESTARTED)
+			deadline = 0;
 		ask = 1;
 	}
 	if (done) {

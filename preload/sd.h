@@ -202,8 +202,8 @@ enum { SD_WAIT_RX = 1, SD_WAIT_TX = 2, SD_WAIT_ROOM = 3 };
 /* sd_spin gives a peer that is running a moment: 1 if the direction became ready. Never sleeps. */
 int sd_spin(struct sd_conn *c, int fd, int what);
 /* sd_park sleeps until the direction may have changed. deadline_ns: CLOCK_MONOTONIC, or INT64_MAX.
- * 0: look again; -EAGAIN: deadline; -EINTR: a handler ran, one without SA_RESTART if the call, which
- * has moved done bytes, can be restarted at all. */
+ * 0: look again; SD_RESTARTED: the call starts again, its time-out read anew; -EAGAIN: deadline; -EINTR: a
+ * handler ran, one without SA_RESTART if the call, which has moved done bytes, can be restarted at all. */
 int sd_park(struct sd_conn *c, int fd, int what, int64_t deadline_ns, size_t done);
 /* sd_careful asks the sender for exact publications, since this side sleeps; sd_settled: it has done
  * so for long enough that a sleep needs no time limit. */

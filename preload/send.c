@@ -277,6 +277,8 @@ ssize_t sd_send(struct sd_conn *c, int fd, const struct iovec *iov, int n, int f
 			deadline = sd_deadline(c, fd, SO_SNDTIMEO);
 		if ((r = sd_park(c, fd, SD_WAIT_TX, deadline, done)) < 0)
 			break;
+		if (r == SD_RESTARTED)
+			deadline = 0;
 		sd_enter();
 		look_at_anchor(c, fd, !sd_tx_writable(&c->tx));
 		sd_leave();

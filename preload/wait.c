@@ -193,7 +193,7 @@ int sd_park(struct sd_conn *c, int fd, int what, int64_t deadline, size_t done)
 		sd_count(SD_COUNT_PARK);
 		long r = sd_wait_sleep(SYS_ppoll, (long)p, 2, until == INT64_MAX ? 0 : (long)&t, 0, 8, 0);
 		if (r == -EINTR) {
-			result = sd_interrupted(deadline == INT64_MAX && done == 0) ? -EINTR : 0;
+			result = sd_interrupted(deadline == INT64_MAX && done == 0) ? -EINTR : SD_RESTARTED;
 			break;
 		}
 		if (r > 0 && p[1].revents) {

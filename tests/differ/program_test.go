@@ -12,7 +12,8 @@ import (
 
 // program is what is run: operations in one order.
 type program struct {
-	ops []operation
+	ops   []operation
+	brief bool // it is judged if it ends before a SYN is sent again
 }
 
 type operation struct {
@@ -120,6 +121,7 @@ func (p *plan) add(sleepy bool, proc int32, kind model.Kind, args ...int32) (r i
 		p.state = b.Next(r)
 		break
 	}
+	p.brief = p.brief || p.state.Connecting()
 	p.strained = p.strained || p.state.Strained() || kind == model.Send && args[1] > 20_000
 	if p.strained { // for good: what was planned may have gone otherwise
 		hint |= hintStrained

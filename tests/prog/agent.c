@@ -9,7 +9,8 @@
 struct world *w;
 int me;
 
-enum { SAMPLE_US = 500, SAMPLES = 6, PATIENCE_US = 10000000 };
+// A call that a signal starts again may sleep for as long as a time-out that programs set.
+enum { SAMPLE_US = 500, SAMPLES = 6, SAMPLES_RESTARTED = 30, PATIENCE_US = 10000000 };
 
 long futex(_Atomic uint32_t *word, int op, uint32_t value, long us)
 {
@@ -198,9 +199,10 @@ static void watch(uint32_t t)
 // quiesce waits until each sleeper has returned or sleeps on, and collects what returned.
 static void quiesce(uint32_t t)
 {
+	int enough = w->op[t].kind == K_KILL ? SAMPLES_RESTARTED : SAMPLES;
 	for (int i = 0; i < MAX_PROCS && w->asleep > 0; i++) {
 		struct process *p = &w->proc[i];
-		for (int seen = 0; p->pid && p->call == ASLEEP && seen < SAMPLES;) {
+		for (int seen = 0; p->pid && p->call == ASLEEP && seen < enough;) {
 			uint32_t b = w->bell;
 			if (p->call == ASLEEP)
 				futex(&w->bell, FUTEX_WAIT, b, SAMPLE_US);
