@@ -95,6 +95,7 @@ func (n step) connect() []Branch {
 		if errno == 0 {
 			errno = econnabrt
 		}
+		end.err = 0
 		n.disconnect(e)
 		return n.fail(errno)
 	}
@@ -226,8 +227,7 @@ func (s *State) disconnect(e int32) {
 		s.emit(end.peer, rst)
 	}
 	end = &s.ends[e]
-	end.err = 0
-	if end.tcp == synSent {
+	if end.tcp != listening && end.tcp != closed {
 		end.err = econnrst
 	}
 	end.tcp, end.link = closed, unconnected
