@@ -135,18 +135,25 @@ func (s *State) Resume(p int32) []Branch {
 		since = nil
 	}
 	b := again.attempt(asleep.op, since)
-	if len(b) != 1 || b[0].Lo != Blocked || !intr {
-		return b
+	for i := range b {
+		if intr && b[i].Lo == Blocked {
+			b[i] = step{b[i].Next(Blocked), asleep.op, p, asleep}.interrupted()
+		}
 	}
-	n := step{b[0].Next(Blocked), asleep.op, p, asleep}
-	got := n.procs[p].got
-	n.procs[p].blocked, n.procs[p].got = nil, nil
+	return b
+}
+
+// interrupted is the end of a call that would sleep on.
+func (n step) interrupted() Branch {
+	me := &n.procs[n.p]
+	got := me.got
+	me.blocked, me.got = nil, nil
 	if len(got) == 0 {
-		return n.fail(eintr)
+		return n.branch(-eintr)
 	}
-	out := n.branch(size(got))
-	out.Bytes = func(int32) []Extent { return got }
-	return []Branch{out}
+	b := n.branch(size(got))
+	b.Bytes = func(int32) []Extent { return got }
+	return b
 }
 
 // Sleepers are the processes that sleep in a call.

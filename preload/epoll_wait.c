@@ -172,6 +172,23 @@ static long kernel_look(struct sd_set *s, struct epoll_event *ev, int max)
 	return sd_sys(SYS_epoll_pwait, s->fd, ev, max, 0, NULL, 8);
 }
 
+/* Bells and anchors take room that the program gave for its events: if nothing else came, what is ready
+ * may be behind them. */
+static int take_kernel(struct sd_set *s, struct epoll_event *ev, int max)
+{
+	for (uint32_t looks = 0; looks <= s->members; looks++) {
+		long r = kernel_look(s, ev, max);
+		if (r <= 0)
+			break;
+		sd_mutex_lock(&s->mutex);
+		int n = translate(s, ev, r, ev);
+		sd_mutex_unlock(&s->mutex);
+		if (n > 0 || r < max)
+			return n;
+	}
+	return 0;
+}
+
 /* For a nested set whose members are all ours: takes what the kernel set holds, losing nothing. */
 void sd_set_take_kernel(struct sd_set *s)
 {
@@ -262,13 +279,8 @@ static int wait_for_events(struct sd_set *s, struct epoll_event *ev, int max, in
 		int kernel = deadline == 0 || s->members > s->ours, first = kernel && s->turn++ % 2 == 0;
 		int n = first ? 0 : collect(s, ev, max);
 		sd_mutex_unlock(&s->mutex);
-		if (n < max && (deadline == 0 || (kernel && (n > 0 || first)))) {
-			long r = kernel_look(s, ev + n, max - n);
-			sd_mutex_lock(&s->mutex);
-			if (r > 0)
-				n += translate(s, ev + n, r, ev + n);
-			sd_mutex_unlock(&s->mutex);
-		}
+		if (n < max && (deadline == 0 || (kernel && (n > 0 || first))))
+			n += take_kernel(s, ev + n, max - n);
 		if (n < max && (first || n == 0)) {
 			sd_mutex_lock(&s->mutex);
 			n += collect(s, ev + n, max - n);
