@@ -67,5 +67,10 @@ SD_EXPORT int shutdown(int fd, int how)
 			sd_waker_kick_all();
 		}
 	}
-	return sd_real()->shutdown(fd, how);
+	int r = sd_real()->shutdown(fd, how);
+	if (c && sd_attached(c) && (r == 0 || errno == ENOTCONN)) {
+		sd_members_on_tcp(c);
+		sd_members_shut(c);
+	}
+	return r;
 }
