@@ -1,6 +1,7 @@
 /* An epoll set as libsd sees it. Members on TCP are the kernel set's; members on rings are ours,
- * with their anchor left in the kernel set, edge-triggered, for FIN, RST and the TCP phase. The
- * kernel carries (number, generation) in place of the program's data, which is kept here. */
+ * with their anchor left in the kernel set, edge-triggered, for FIN, RST and the TCP phase. Only of what
+ * is or may become ours is there a record here, which keeps the program's data; the kernel carries a tag in
+ * its place. Of all else the kernel carries the program's data, for every process that has the set. */
 #ifndef SD_EPOLL_H
 #define SD_EPOLL_H
 
@@ -8,7 +9,7 @@
 
 struct sd_member {
 	int fd;
-	uint32_t gen;	 /* tells a member from an older one with the same number */
+	uint64_t tag;	 /* what the kernel set carries for it */
 	uint32_t events; /* as the program asked */
 	uint64_t data;	 /* the program's */
 	uint32_t bit;	 /* in the set's bell, while ours */
@@ -22,35 +23,48 @@ struct sd_member {
 	uint64_t seen_tail; /* Tail at the last evaluation: an edge needs a later one */
 	struct sd_conn *conn;
 	struct sd_set *set;
-	struct sd_member *hot_next, *hot_prev, *recent_next, *conn_next;
+	struct sd_member *hot_next, *hot_prev, *recent_next, *conn_next, *left_next;
 };
 
 struct sd_set {
 	struct sd_ent ent;
 	uint8_t waking; /* the waker is a member of the kernel set */
 	uint8_t nested; /* a member of another set, or polled: the kernel must show our readiness */
+	uint8_t plain;	/* there may be members without a record */
 	uint8_t lame;	/* a watch or bell was not to be had: look every millisecond */
 	int fd;	       /* one of its numbers */
 	uint32_t refs; /* its numbers in this process */
 	int owner;	/* pid that made it; a forked child must not touch the watches */
 	uint32_t users; /* threads inside epoll_wait; bit 31: closed */
 	sd_mutex mutex; /* guards all below */
-	uint32_t gen, members, ours, turn, spin_miss, peer_cpu;
+	uint64_t secret, gen; /* a tag is both and the number: no data of the program looks like one */
+	uint32_t members, ours, turn, spin_miss, peer_cpu;
 	struct sd_waker waker;
 	struct sd_bell *bell;
 	struct sd_member **by_fd, **by_bit;
+	struct sd_member *left; /* of closed numbers: a duplicate keeps the connection open */
 	uint32_t fds, bits;
 	struct sd_member *hot_head, *hot_tail, *recent;
 	struct sd_set *next;
 };
 
-#define SD_WAKER_DATA (~0ull)
 #define SD_CLOSED 0x80000000u
+#define SD_TAG_FDS (1ull << 20)
+_Static_assert(SD_FD_MAX <= SD_TAG_FDS, "a number fits into a tag");
 #pragma GCC visibility push(hidden)
 int sd_set_ctl(struct sd_set *s, int op, int fd, struct epoll_event *ev);
 int sd_set_wait(struct sd_set *s, struct epoll_event *ev, int max, int64_t deadline_ns, const void *sigmask);
 uint32_t sd_member_mask(struct sd_member *m);
 void sd_set_marked(void *set, unsigned bit);
+/* sd_set_tagged: 1 if the data is a tag of the set's; *m: the member, NULL for the waker or one that is gone. */
+int sd_set_tagged(struct sd_set *s, uint64_t data, struct sd_member **m);
+static inline uint64_t sd_waker_tag(struct sd_set *s) { return s->secret; }
+long sd_set_kernel(struct sd_set *s, int op, int fd, uint32_t events, uint64_t data);
+void sd_set_wake(struct sd_set *s);
+void sd_set_leave(struct sd_set *s, int fd); /* its member keeps living without the number */
+uint32_t sd_anchor_events(struct sd_conn *c, uint32_t events);
+void sd_member_take_over(struct sd_member *m, int told);
+void sd_member_unlink(struct sd_member *m);
 void sd_set_take_kernel(struct sd_set *s);
 void sd_member_recent(struct sd_member *m);
 void sd_member_heat(struct sd_member *m);

@@ -6,7 +6,7 @@
 
 /* Of an anchor the kernel set reports the end of stream and what comes on TCP; space there only while
  * our direction is on TCP. */
-static uint32_t ours_events(struct sd_conn *c, uint32_t events)
+uint32_t sd_anchor_events(struct sd_conn *c, uint32_t events)
 {
 	struct sd_direction *out = sd_out(c);
 	uint32_t og = sd_tx_gen(out), e = EPOLLIN | EPOLLRDHUP | EPOLLET;
@@ -15,13 +15,11 @@ static uint32_t ours_events(struct sd_conn *c, uint32_t events)
 	return e;
 }
 
-static long kernel_ctl(struct sd_set *s, int op, int fd, uint32_t events, uint64_t data)
+long sd_set_kernel(struct sd_set *s, int op, int fd, uint32_t events, uint64_t data)
 {
 	struct epoll_event e = {.events = events, .data.u64 = data};
 	return sd_sys(SYS_epoll_ctl, s->fd, op, fd, &e);
 }
-
-static uint64_t tag(struct sd_member *m) { return (uint64_t)m->gen << 32 | (uint32_t)m->fd; }
 
 void sd_member_heat(struct sd_member *m)
 {
@@ -58,6 +56,8 @@ void sd_set_created(int fd)
 	s->refs = 1;
 	s->owner = sd_g.pid;
 	s->waker.fd = -1;
+	if (sd_sys(SYS_getrandom, &s->secret, sizeof s->secret, 0) != sizeof s->secret)
+		s->secret = sd_tsc() * 0x9E3779B97F4A7C15ull ^ (uintptr_t)s;
 	sd_mutex_lock(&sd_promote_mutex);
 	s->next = sets;
 	sets = s;
@@ -82,19 +82,57 @@ static int grow(void *array, uint32_t *have, uint32_t want)
 	return 1;
 }
 
+/* The number is closed, or something else's. */
+void sd_set_leave(struct sd_set *s, int fd)
+{
+	struct sd_member *m = s->by_fd[fd];
+	if (m == NULL)
+		return;
+	s->by_fd[fd] = NULL;
+	m->left_next = s->left;
+	s->left = m;
+}
+
 static struct sd_member *member_of(struct sd_set *s, int fd)
 {
+	struct sd_conn *c = sd_conn_of(fd);
+	for (struct sd_member **p = &s->left, *m; c && (m = *p) != NULL; p = &m->left_next)
+		if (m->fd == fd && m->conn == c) { /* the number names it again */
+			*p = m->left_next;
+			sd_set_leave(s, fd);
+			return s->by_fd[fd] = m;
+		}
 	return (uint32_t)fd < s->fds ? s->by_fd[fd] : NULL;
 }
 
-static void wake_sleepers(struct sd_set *s)
+int sd_set_tagged(struct sd_set *s, uint64_t data, struct sd_member **m)
+{
+	uint64_t t = data ^ s->secret;
+	uint32_t fd = t & (SD_TAG_FDS - 1);
+	if (t / SD_TAG_FDS > s->gen)
+		return 0;
+	*m = fd < s->fds ? s->by_fd[fd] : NULL;
+	if (*m == NULL || (*m)->tag != data)
+		for (*m = s->left; *m && (*m)->tag != data; *m = (*m)->left_next)
+			;
+	return 1;
+}
+
+/* It is on rings, may come there, or may be ready without being so (sd_set_ready). */
+static int needs_record(int fd)
+{
+	struct sd_ent *e = sd_ent_of(fd);
+	return e && (e->kind != SD_CONN || sd_peek(&((struct sd_conn *)e)->state) != SD_ST_KERNEL);
+}
+
+void sd_set_wake(struct sd_set *s)
 {
 	if (s->waking && sd_load(&s->waker.waiting))
 		sd_waker_kick(&s->waker);
 }
 
-/* The member's connection is attached now: watch its rings. told: the kernel set is asked for ours_events. */
-static void take_over(struct sd_member *m, int told)
+/* The member's connection is attached now: watch its rings. told: the kernel set is asked for sd_anchor_events. */
+void sd_member_take_over(struct sd_member *m, int told)
 {
 	struct sd_set *s = m->set;
 	struct sd_direction *in = sd_in(m->conn);
@@ -103,7 +141,7 @@ static void take_over(struct sd_member *m, int told)
 	m->ours = 1;
 	s->ours++;
 	if (!told)
-		kernel_ctl(s, EPOLL_CTL_MOD, m->fd, ours_events(m->conn, m->events), tag(m));
+		sd_set_kernel(s, EPOLL_CTL_MOD, m->fd, sd_anchor_events(m->conn, m->events), m->tag);
 	if (s->bell == NULL && (s->bell = sd_waker_bell(&s->waker)) != NULL && s->nested)
 		sd_add(&s->bell->parked, 1);
 	for (m->bit = 0; m->bit < s->bits && s->by_bit[m->bit]; m->bit++)
@@ -121,10 +159,10 @@ static void take_over(struct sd_member *m, int told)
 	sd_careful(m->conn);
 	sd_member_recent(m);
 	sd_member_heat(m);
-	wake_sleepers(s);
+	sd_set_wake(s);
 }
 
-static void unlink_member(struct sd_member *m)
+void sd_member_unlink(struct sd_member *m)
 {
 	struct sd_set *s = m->set;
 	if (m->conn) {
@@ -151,6 +189,11 @@ static void unlink_member(struct sd_member *m)
 		}
 	if (s->by_fd[m->fd] == m)
 		s->by_fd[m->fd] = NULL;
+	for (struct sd_member **p = &s->left; *p; p = &(*p)->left_next)
+		if (*p == m) {
+			*p = m->left_next;
+			break;
+		}
 	free(m);
 }
 
@@ -161,7 +204,7 @@ static int make_waking(struct sd_set *s)
 		return 1;
 	if (s->waker.fd < 0 && sd_waker_init(&s->waker) < 0)
 		return 0;
-	if (kernel_ctl(s, EPOLL_CTL_ADD, s->waker.fd, EPOLLIN | EPOLLET, SD_WAKER_DATA) < 0)
+	if (sd_set_kernel(s, EPOLL_CTL_ADD, s->waker.fd, EPOLLIN | EPOLLET, sd_waker_tag(s)) < 0)
 		return 0;
 	s->waking = 1;
 	return 1;
@@ -183,7 +226,7 @@ static void follow(struct sd_member *m, struct sd_conn *c, int attached, int tol
 	m->conn_next = c->members;
 	c->members = m;
 	if (attached)
-		take_over(m, told);
+		sd_member_take_over(m, told);
 }
 
 /* Event loops register a socket and then connect it. A member that the kernel set does not hold under
@@ -195,14 +238,21 @@ void sd_members_connected(struct sd_conn *c, int fd)
 		sd_mutex_lock(&s->mutex);
 		struct sd_member *m = member_of(s, fd);
 		if (m && m->conn == NULL) {
-			if (kernel_ctl(s, EPOLL_CTL_ADD, fd, 0, 0) == -EEXIST)
+			if (sd_set_kernel(s, EPOLL_CTL_ADD, fd, 0, 0) == -EEXIST)
 				follow(m, c, 0, 0);
 			else
-				kernel_ctl(s, EPOLL_CTL_DEL, fd, 0, 0);
+				sd_set_kernel(s, EPOLL_CTL_DEL, fd, 0, 0);
 		}
 		sd_mutex_unlock(&s->mutex);
 	}
 	sd_mutex_unlock(&sd_promote_mutex);
+}
+
+/* What the number stood for was closed without our seeing it. */
+static void forget(struct sd_set *s, int fd)
+{
+	if ((uint32_t)fd < s->fds && s->by_fd[fd])
+		sd_member_unlink(s->by_fd[fd]);
 }
 
 static int add(struct sd_set *s, int fd, struct epoll_event *ev)
@@ -210,25 +260,30 @@ static int add(struct sd_set *s, int fd, struct epoll_event *ev)
 	struct sd_conn *c = sd_conn_of(fd);
 	if (sd_is_hidden(fd))
 		return -EBADF;
-	if ((uint32_t)fd >= SD_FD_MAX || !grow(&s->by_fd, &s->fds, fd))
+	if (!needs_record(fd)) {
+		s->plain = 1;
+		long r = sd_set_kernel(s, EPOLL_CTL_ADD, fd, ev->events, ev->data.u64);
+		if (r == 0)
+			forget(s, fd);
+		return r;
+	}
+	if (!grow(&s->by_fd, &s->fds, fd))
 		return -ENOMEM;
 	struct sd_member *m = calloc(1, sizeof *m);
 	if (m == NULL)
 		return -ENOMEM;
 	m->fd = fd;
-	m->gen = s->gen = (s->gen + 1) & 0x7fffffff;
+	m->tag = s->secret ^ (++s->gen * SD_TAG_FDS | fd);
 	m->events = ev->events;
 	m->data = ev->data.u64;
 	m->set = s;
 	int attached = c && sd_attached(c), told = attached && !(ev->events & EPOLLEXCLUSIVE);
-	long r = kernel_ctl(s, EPOLL_CTL_ADD, fd, told ? ours_events(c, ev->events) : ev->events, tag(m));
+	long r = sd_set_kernel(s, EPOLL_CTL_ADD, fd, told ? sd_anchor_events(c, ev->events) : ev->events, m->tag);
 	if (r < 0) {
 		free(m);
 		return r;
 	}
-	struct sd_member *old = s->by_fd[fd];
-	if (old) /* its descriptor was closed without our seeing it */
-		unlink_member(old);
+	forget(s, fd);
 	s->by_fd[fd] = m;
 	s->members++;
 	if (c)
@@ -252,12 +307,12 @@ int sd_set_ctl(struct sd_set *s, int op, int fd, struct epoll_event *ev)
 	} else if (m == NULL) {
 		r = sd_sys(SYS_epoll_ctl, s->fd, op, fd, ev);
 	} else if (op == EPOLL_CTL_DEL) {
-		r = kernel_ctl(s, op, fd, 0, 0);
-		unlink_member(m);
+		r = sd_set_kernel(s, op, fd, 0, 0);
+		sd_member_unlink(m);
 	} else if (op == EPOLL_CTL_MOD && ev && ((ev->events | m->events) & EPOLLEXCLUSIVE)) {
 		r = -EINVAL; /* as Linux; the kernel set may hold other events than the program asked for */
 	} else if (op == EPOLL_CTL_MOD && ev) {
-		r = kernel_ctl(s, op, fd, m->ours ? ours_events(m->conn, ev->events) : ev->events, tag(m));
+		r = sd_set_kernel(s, op, fd, m->ours ? sd_anchor_events(m->conn, ev->events) : ev->events, m->tag);
 		if (r == 0) {
 			m->events = ev->events;
 			m->data = ev->data.u64;
@@ -265,7 +320,7 @@ int sd_set_ctl(struct sd_set *s, int op, int fd, struct epoll_event *ev)
 			m->reported = 0;
 			if (m->ours) {
 				sd_member_heat(m);
-				wake_sleepers(s);
+				sd_set_wake(s);
 			}
 		}
 	} else {
@@ -274,72 +329,6 @@ int sd_set_ctl(struct sd_set *s, int op, int fd, struct epoll_event *ev)
 	sd_mutex_unlock(&s->mutex);
 	sd_mutex_unlock(&sd_promote_mutex);
 	return r;
-}
-
-/* Under sd_promote_mutex. */
-void sd_members_attach(struct sd_conn *c)
-{
-	for (struct sd_member *m = c->members; m; m = m->conn_next) {
-		sd_mutex_lock(&m->set->mutex);
-		take_over(m, 0);
-		sd_mutex_unlock(&m->set->mutex);
-	}
-}
-
-/* Our direction went back to TCP: its space is the kernel's to report again. */
-void sd_members_on_tcp(struct sd_conn *c)
-{
-	if (sd_peek(&c->members) == NULL)
-		return;
-	sd_mutex_lock(&sd_promote_mutex);
-	for (struct sd_member *m = c->members; m; m = m->conn_next) {
-		sd_mutex_lock(&m->set->mutex);
-		kernel_ctl(m->set, EPOLL_CTL_MOD, m->fd, ours_events(c, m->events), tag(m));
-		sd_mutex_unlock(&m->set->mutex);
-	}
-	sd_mutex_unlock(&sd_promote_mutex);
-}
-
-/* While a duplicate is open, Linux keeps a registration under the closed number; so do we: this is
- * called at the last close only. */
-void sd_members_closed(struct sd_conn *c)
-{
-	if (sd_peek(&c->members) == NULL)
-		return;
-	sd_mutex_lock(&sd_promote_mutex);
-	for (struct sd_member *m = c->members, *next; m; m = next) {
-		struct sd_set *s = m->set;
-		next = m->conn_next;
-		sd_mutex_lock(&s->mutex);
-		unlink_member(m);
-		sd_mutex_unlock(&s->mutex);
-	}
-	sd_mutex_unlock(&sd_promote_mutex);
-}
-
-/* A send found the ring full: the program will wait for EPOLLOUT. */
-void sd_members_want_out(struct sd_conn *c)
-{
-	if (sd_peek(&c->members) == NULL)
-		return;
-	sd_mutex_lock(&sd_promote_mutex);
-	for (struct sd_member *m = c->members; m; m = m->conn_next) {
-		struct sd_set *s = m->set;
-		if (!(m->events & EPOLLOUT) || !m->ours || s->owner != sd_g.pid)
-			continue;
-		sd_mutex_lock(&s->mutex);
-		m->tx_armed = 1;
-		sd_member_recent(m);
-		if (m->bit >= SD_MEMBERS_PER_BELL ||
-		    !sd_watch_arm(&sd_out(c)->tx_watch, s->waker.bell, m->bit))
-			s->lame = 1;
-		if (sd_tx_writable(&c->tx)) {
-			sd_member_heat(m);
-			wake_sleepers(s);
-		}
-		sd_mutex_unlock(&s->mutex);
-	}
-	sd_mutex_unlock(&sd_promote_mutex);
 }
 
 void sd_set_alias(struct sd_set *s, int to)
@@ -369,10 +358,14 @@ void sd_set_closed(struct sd_set *s, int fd)
 	sd_mutex_lock(&s->mutex);
 	for (uint32_t i = 0; i < s->fds; i++)
 		if (s->by_fd[i])
-			unlink_member(s->by_fd[i]);
+			sd_member_unlink(s->by_fd[i]);
+	while (s->left)
+		sd_member_unlink(s->left);
 	sd_mutex_unlock(&s->mutex);
 	sd_mutex_unlock(&sd_promote_mutex);
-	if (s->owner == sd_g.pid && s->waker.fd >= 0)
+	if (s->owner != sd_g.pid)
+		s->waker.bell = -1; /* its owner gives it back */
+	if (s->waker.fd >= 0)
 		sd_waker_fini(&s->waker);
 	free(s->by_fd);
 	free(s->by_bit);

@@ -25,7 +25,7 @@ int sd_set_ready(struct sd_set *s)
 		sd_waker_drain(&s->waker);
 	if (s->bell && sd_bell_pending(s->bell))
 		sd_bell_harvest(s->bell, s->waker.bell, sd_set_marked, s);
-	int all_ours = s->members == s->ours;
+	int all_ours = !s->plain && s->members == s->ours;
 	if (all_ours)
 		sd_set_take_kernel(s);
 	for (struct sd_member *m = s->hot_head, *next; m && !ready; m = next) {

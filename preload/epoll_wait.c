@@ -17,7 +17,7 @@ static int on_tcp(struct sd_direction *in)
 
 static uint64_t received_on_tcp(struct sd_member *m)
 {
-	return on_tcp(sd_in(m->conn)) ? sd_kernel_received(m->fd) : 0;
+	return on_tcp(sd_in(m->conn)) ? sd_kernel_received(m->conn->fd) : 0;
 }
 
 static void remember(struct sd_member *m)
@@ -57,7 +57,7 @@ void sd_set_marked(void *arg, unsigned bit)
 
 uint32_t sd_member_mask(struct sd_member *m)
 {
-	return (uint16_t)sd_conn_mask(m->conn, m->fd) & (m->events | EPOLLERR | EPOLLHUP);
+	return (uint16_t)sd_conn_mask(m->conn, m->conn->fd) & (m->events | EPOLLERR | EPOLLHUP);
 }
 
 /* Not writable and asked for: have the reader tell us. Returns EPOLLOUT if it became so meanwhile. */
@@ -122,7 +122,7 @@ static void anchor_event(struct sd_member *m, uint32_t e)
 	int rx_tcp = on_tcp(sd_in(c)) && (!(m->events & EPOLLET) || received_on_tcp(m) != m->seen_tcp);
 	uint32_t ends = e & (EPOLLRDHUP | EPOLLHUP | EPOLLERR);
 	if (ends)
-		sd_conn_hung_up(c, m->fd, ends & (EPOLLRDHUP | EPOLLHUP));
+		sd_conn_hung_up(c, c->fd, ends & (EPOLLRDHUP | EPOLLHUP));
 	/* Which bit is new the kernel does not say: on TCP an edge too many is better than one too few. */
 	if ((ends & ~m->reported) || (!ends && rx_tcp && (e & EPOLLIN)) || (e & m->events & EPOLLOUT))
 		sd_member_heat(m);
@@ -135,19 +135,20 @@ static int translate(struct sd_set *s, const struct epoll_event *k, int n, struc
 	int out = 0;
 	for (int i = 0; i < n; i++) {
 		struct epoll_event e = k[i];
-		if (e.data.u64 == SD_WAKER_DATA) {
+		struct sd_member *m;
+		if (e.data.u64 == sd_waker_tag(s))
 			sd_waker_drain(&s->waker);
+		if (!sd_set_tagged(s, e.data.u64, &m)) {
+			ev[out++] = e;
 			continue;
 		}
-		uint32_t fd = e.data.u64;
-		struct sd_member *m = fd < s->fds ? s->by_fd[fd] : NULL;
-		if (m == NULL || m->gen != e.data.u64 >> 32)
+		if (m == NULL)
 			continue;
 		if (m->ours) {
 			anchor_event(m, e.events);
 			continue;
 		}
-		if (sd_set_of(fd) && !sd_set_ready(sd_set_of(fd)))
+		if (sd_set_of(m->fd) && !sd_set_ready(sd_set_of(m->fd)))
 			continue;
 		if (m->events & EPOLLONESHOT)
 			m->disabled = 1;
@@ -222,6 +223,12 @@ static void spin(struct sd_set *s, int64_t deadline)
 	s->spin_miss++;
 }
 
+static void look_again(struct sd_member *m)
+{
+	if (m && m->ours && news(m))
+		sd_member_heat(m);
+}
+
 static void relook(struct sd_set *s)
 {
 	for (struct sd_member *m = s->recent; m; m = m->recent_next) {
@@ -230,10 +237,10 @@ static void relook(struct sd_set *s)
 			sd_member_heat(m);
 	}
 	s->recent = NULL;
-	if (s->lame)
-		for (uint32_t i = 0; i < s->fds; i++)
-			if (s->by_fd[i] && s->by_fd[i]->ours)
-				sd_member_heat(s->by_fd[i]);
+	for (uint32_t i = 0; s->lame && i < s->fds; i++)
+		look_again(s->by_fd[i]);
+	for (struct sd_member *m = s->left; s->lame && m; m = m->left_next)
+		look_again(m);
 }
 
 /* Sleeps in the kernel on everything; returns translated events, 0, or -errno. */
@@ -276,7 +283,7 @@ static int wait_for_events(struct sd_set *s, struct epoll_event *ev, int max, in
 	for (;;) {
 		/* Linux reports what is ready, whoever's it is; with little room the turns alternate. */
 		sd_mutex_lock(&s->mutex);
-		int kernel = deadline == 0 || s->members > s->ours, first = kernel && s->turn++ % 2 == 0;
+		int kernel = deadline == 0 || s->plain || s->members > s->ours, first = kernel && s->turn++ % 2 == 0;
 		int n = first ? 0 : collect(s, ev, max);
 		sd_mutex_unlock(&s->mutex);
 		if (n < max && (deadline == 0 || (kernel && (n > 0 || first))))

@@ -93,6 +93,7 @@ struct sd_conn {
 	uint8_t burst;	     /* sends since the last receive: exchange at the first (bell.c) */
 	uint32_t state;	     /* enum sd_state */
 	uint32_t refs;	     /* descriptors of this process that name it */
+	int fd;		     /* one of them: that by which a set knows it may be closed */
 	uint32_t ops;	     /* I/O calls while a candidate */
 	uint32_t ksend;	     /* threads inside a kernel send on the TCP phase */
 	uint32_t switching;  /* 1 while a thread switches our sending direction */
@@ -262,6 +263,7 @@ void sd_members_connected(struct sd_conn *c, int fd); /* fd was registered befor
 void sd_members_on_tcp(struct sd_conn *c);
 void sd_members_shut(struct sd_conn *c);
 void sd_members_closed(struct sd_conn *c);
+void sd_members_renamed(struct sd_conn *c, int fd); /* fd is about to name it no more, others do */
 void sd_members_want_out(struct sd_conn *c); /* a send found the ring full */
 
 /* ---- the process ---- */

@@ -147,6 +147,7 @@ void sd_track(int fd, int end)
 		return;
 	c->end = end;
 	c->refs = 1;
+	c->fd = fd;
 	c->state = SD_ST_TCP;
 	put(fd, &c->ent);
 	if (end == 0)
@@ -166,8 +167,13 @@ struct sd_conn *sd_detach(int fd)
 		return NULL;
 	}
 	struct sd_conn *c = (struct sd_conn *)e;
-	if (sd_add(&c->refs, -1) != 0)
+	if (sd_add(&c->refs, -1) != 0) {
+		for (int other = 0; sd_peek(&c->fd) == fd && other < sd_peek(&sd_fd_top); other++)
+			if (sd_ent_of(other) == e)
+				sd_store(&c->fd, other);
+		sd_members_renamed(c, fd);
 		return NULL;
+	}
 	sd_members_closed(c);
 	return c;
 }

@@ -92,7 +92,7 @@ var mistakes = []struct {
 		"int wake = s->hot_head != NULL || (b == NULL && s->bell != NULL) || (b && sd_bell_pending(b));",
 		"int wake = s->hot_head != NULL || (b == NULL && s->bell != NULL);")},
 	{"c-mod-no-rearm", "EPOLL_CTL_MOD does not look whether the member is ready", scenes("c-epoll"), edit("epoll_ctl.c",
-		"if (m->ours) {\n\t\t\t\tsd_member_heat(m);\n\t\t\t\twake_sleepers(s);\n\t\t\t}", "")},
+		"if (m->ours) {\n\t\t\t\tsd_member_heat(m);\n\t\t\t\tsd_set_wake(s);\n\t\t\t}", "")},
 	{"c-level-once", "a level is reported once", scenes("c-epoll", "c-pool"), edit("epoll_wait.c",
 		"else if (!(m->events & EPOLLET))\n\t\t\t\tsd_member_heat(m);", "")},
 	{"c-summary-late", "a publisher looks for sleepers before it marks their summary", scenes("c-park-set"), edit("bell.c",

@@ -130,6 +130,42 @@ static void duplicate_keeps_member(struct link *l)
 	EQ(members(ep, SHORT), 0);
 }
 
+// A registration outlives its number: the same number can join again, for something else.
+static void number_joins_again(struct link *l)
+{
+	int ep = (int)must(epoll_create1(0)), d = (int)must(dup(l->s)), old = l->s, pfd[2];
+	struct epoll_event e = {.events = EPOLLIN};
+	must(pipe(pfd));
+	add(ep, old, EPOLLIN | EPOLLOUT | EPOLLET, 1);
+	EQ(members(ep, 0), 2);
+	EQ(members(ep, SHORT), 0);
+	must(close(old));
+	l->s = d;
+	ERR(epoll_ctl(ep, EPOLL_CTL_MOD, old, &e), EBADF);
+	must(dup2(pfd[0], old));
+	ERR(epoll_ctl(ep, EPOLL_CTL_DEL, old, NULL), ENOENT);
+	add(ep, old, EPOLLIN, 2);
+	write_all(pfd[1], "x", 1);
+	EQ(members(ep, LONG), 1u << 2);
+	EQ(ask(l, OP_SEND, 8), 8);
+	until_arrived(d, 8);
+	EQ(members(ep, LONG), 1u << 1 | 1u << 2);
+	EQ(members(ep, LONG), 1u << 2);
+	get(l, 8);
+	must(dup2(d, old)); // the pipe stays, too
+	ERR(epoll_ctl(ep, EPOLL_CTL_ADD, old, &e), EEXIST);
+	e = (struct epoll_event){.events = EPOLLIN, .data.u64 = 3};
+	must(epoll_ctl(ep, EPOLL_CTL_MOD, old, &e));
+	EQ(ask(l, OP_SEND, 8), 8);
+	until_arrived(d, 8);
+	EQ(members(ep, LONG), 1u << 2 | 1u << 3);
+	get(l, 8);
+	must(close(old));
+	EQ(ask(l, OP_CLOSE, 0), 0);
+	until_event(d, POLLIN);
+	EQ(members(ep, LONG), 1u << 2 | 1u << 3);
+}
+
 static void two_numbers_two_members(struct link *l)
 {
 	int ep = (int)must(epoll_create1(0)), d = (int)must(dup(l->s));
@@ -298,6 +334,8 @@ const struct check epoll_more_checks[] = {
 	{"epoll_control_errors", control_errors, false},
 	{"epoll_closed_member_leaves", closed_member_leaves, false},
 	{"epoll_duplicate_keeps_member", duplicate_keeps_member, false},
+	{"epoll_number_joins_again", number_joins_again, false},
+	{"epoll_number_joins_again_cold", number_joins_again, true},
 	{"epoll_two_numbers_two_members", two_numbers_two_members, false},
 	{"epoll_two_sets", two_sets, false},
 	{"epoll_duplicated_set", duplicated_set, false},

@@ -82,7 +82,7 @@ var cells = []cell{
 	{"poll ppoll __poll_chk __ppoll_chk select pselect", "", both, "any mixture of descriptors; with nothing of ours in it the kernel's call", "poll_levels poll_levels_cold poll_blocks poll_mixed poll_space poll_closed_number select_levels select_mixed threads_two_poll_at_once"},
 	{"", "end of stream, RST", both, "", "poll_hang_up poll_eof_with_data"},
 	{"", "signals and masks", both, "", "signal_poll_is_interrupted signal_select_is_interrupted signal_masks_are_installed"},
-	{"epoll_create epoll_create1 epoll_ctl", "", both, "", "epoll_control_errors epoll_closed_member_leaves epoll_duplicate_keeps_member epoll_two_numbers_two_members epoll_two_sets epoll_added_before_promotion epoll_added_while_another_waits switch_added_before_connect"},
+	{"epoll_create epoll_create1 epoll_ctl", "", both, "", "epoll_control_errors epoll_closed_member_leaves epoll_duplicate_keeps_member epoll_number_joins_again epoll_number_joins_again_cold epoll_two_numbers_two_members epoll_two_sets epoll_added_before_promotion epoll_added_while_another_waits switch_added_before_connect"},
 	{"", "a set made elsewhere", degrade, "a candidate that joins stays on the kernel (`option`), a promoted connection is refused (`unhooked`)", "epoll_unknown_set epoll_unknown_set_cold"},
 	{"", "EPOLLEXCLUSIVE", degrade, "keeps a candidate on the kernel (`option`)", "anchor_exclusive_member_cold"},
 	{"epoll_wait epoll_pwait epoll_pwait2", "level-triggered", both, "the kernel's set and the rings of its members", "epoll_level epoll_level_cold epoll_blocked_wait_level epoll_space_level epoll_hang_ups_level switch_out_level_after_refusal"},

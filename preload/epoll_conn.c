@@ -1,0 +1,91 @@
+/* What becomes of a connection's registrations when it moves, is closed, or loses a number. */
+#include "epoll.h"
+
+/* Under sd_promote_mutex. */
+void sd_members_attach(struct sd_conn *c)
+{
+	for (struct sd_member *m = c->members; m; m = m->conn_next) {
+		sd_mutex_lock(&m->set->mutex);
+		sd_member_take_over(m, 0);
+		sd_mutex_unlock(&m->set->mutex);
+	}
+}
+
+/* Our direction went back to TCP: its space is the kernel's to report again. */
+void sd_members_on_tcp(struct sd_conn *c)
+{
+	if (sd_peek(&c->members) == NULL)
+		return;
+	sd_mutex_lock(&sd_promote_mutex);
+	for (struct sd_member *m = c->members; m; m = m->conn_next) {
+		sd_mutex_lock(&m->set->mutex);
+		if (sd_conn_of(m->fd) != c)
+			m->set->lame = 1; /* the kernel changes nothing under a number that is closed */
+		else
+			sd_set_kernel(m->set, EPOLL_CTL_MOD, m->fd, sd_anchor_events(c, m->events), m->tag);
+		sd_mutex_unlock(&m->set->mutex);
+	}
+	sd_mutex_unlock(&sd_promote_mutex);
+}
+
+/* While a duplicate is open, Linux keeps a registration under the closed number, and lets nobody change
+ * it: one whose connection is still on TCP could not follow it to the rings. */
+void sd_members_renamed(struct sd_conn *c, int fd)
+{
+	int here = 0;
+	if (sd_peek(&c->members) == NULL)
+		return;
+	sd_mutex_lock(&sd_promote_mutex);
+	for (struct sd_member *m = c->members; m; m = m->conn_next) {
+		struct sd_set *s = m->set;
+		sd_mutex_lock(&s->mutex);
+		if (m->fd == fd && s->by_fd[fd] == m) {
+			here = 1;
+			sd_set_leave(s, fd);
+		}
+		sd_mutex_unlock(&s->mutex);
+	}
+	sd_mutex_unlock(&sd_promote_mutex);
+	if (here)
+		sd_conn_keep(c, c->fd, SD_STATUS_MEMBERS);
+}
+
+void sd_members_closed(struct sd_conn *c)
+{
+	if (sd_peek(&c->members) == NULL)
+		return;
+	sd_mutex_lock(&sd_promote_mutex);
+	for (struct sd_member *m = c->members, *next; m; m = next) {
+		struct sd_set *s = m->set;
+		next = m->conn_next;
+		sd_mutex_lock(&s->mutex);
+		sd_member_unlink(m);
+		sd_mutex_unlock(&s->mutex);
+	}
+	sd_mutex_unlock(&sd_promote_mutex);
+}
+
+/* A send found the ring full: the program will wait for EPOLLOUT. */
+void sd_members_want_out(struct sd_conn *c)
+{
+	if (sd_peek(&c->members) == NULL)
+		return;
+	sd_mutex_lock(&sd_promote_mutex);
+	for (struct sd_member *m = c->members; m; m = m->conn_next) {
+		struct sd_set *s = m->set;
+		if (!(m->events & EPOLLOUT) || !m->ours)
+			continue;
+		sd_mutex_lock(&s->mutex);
+		m->tx_armed = 1;
+		sd_member_recent(m);
+		if (m->bit >= SD_MEMBERS_PER_BELL ||
+		    !sd_watch_arm(&sd_out(c)->tx_watch, s->waker.bell, m->bit))
+			s->lame = 1;
+		if (sd_tx_writable(&c->tx)) {
+			sd_member_heat(m);
+			sd_set_wake(s);
+		}
+		sd_mutex_unlock(&s->mutex);
+	}
+	sd_mutex_unlock(&sd_promote_mutex);
+}
