@@ -8,7 +8,7 @@
 #include <stdint.h>
 
 // Hash over all shapes and the version; both ends of an arena compare it.
-#define SD_ABI_HASH 0xf7ec874bcf9fed47ULL
+#define SD_ABI_HASH 0x1c14c8401edd3986ULL
 
 // ABIVersion changes whenever anything in this file changes meaning without changing shape.
 // The hash over shapes and this number is what two sides compare; a mismatch means: stay on TCP.
@@ -159,14 +159,16 @@ struct sd_rx_line {
 	uint32_t rgen; // segment being read
 	uint32_t cpu; // processor that consumed last + 1
 	uint32_t buf; // SO_RCVBUF of the receiving end, bytes
-	uint8_t pad4[44];
+	uint32_t low; // SO_RCVLOWAT of the receiving end, bytes
+	uint8_t pad5[40];
 };
 _Static_assert(sizeof(struct sd_rx_line) == 64, "RxLine");
 _Static_assert(offsetof(struct sd_rx_line, head) == 0, "RxLine.Head");
 _Static_assert(offsetof(struct sd_rx_line, rgen) == 8, "RxLine.RGen");
 _Static_assert(offsetof(struct sd_rx_line, cpu) == 12, "RxLine.CPU");
 _Static_assert(offsetof(struct sd_rx_line, buf) == 16, "RxLine.Buf");
-_Static_assert(offsetof(struct sd_rx_line, pad4) == 20, "RxLine.");
+_Static_assert(offsetof(struct sd_rx_line, low) == 20, "RxLine.Low");
+_Static_assert(offsetof(struct sd_rx_line, pad5) == 24, "RxLine.");
 
 // WatchLine names the bells to be rung when a direction changes. Writer: the watching side, by
 // compare-and-swap of an entry; reader: the other side, after each publication.

@@ -142,17 +142,36 @@ static uint32_t buffer(int fd, int name, uint32_t lock, uint32_t unset)
 	return size;
 }
 
+static uint32_t asked_low_water(int fd)
+{
+	uint32_t low = 1;
+	socklen_t n = sizeof low;
+	sd_sys(SYS_getsockopt, fd, SOL_SOCKET, SO_RCVLOWAT, &low, &n);
+	return low;
+}
+
+uint32_t sd_low_water(struct sd_conn *c, int fd)
+{
+	return sd_attached(c) ? sd_peek(&sd_in(c)->rx.low) : asked_low_water(fd);
+}
+
 static void tell_buffers(struct sd_conn *c)
 {
 	sd_store(&sd_out(c)->tx.buf, c->sndbuf);
 	sd_store(&sd_in(c)->rx.buf, c->rcvbuf);
+	sd_store(&sd_in(c)->rx.low, c->low);
 }
 
 /* A larger buffer may be what a sender waits for. */
 void sd_conn_buffers(struct sd_conn *c, int fd)
 {
 	sd_store(&c->sndbuf, buffer(fd, SO_SNDBUF, SOCK_SNDBUF_LOCK, SD_SEND_BUF));
-	sd_store(&c->rcvbuf, buffer(fd, SO_RCVBUF, SOCK_RCVBUF_LOCK, SD_RECV_BUF));
+	uint32_t low = asked_low_water(fd);
+	if (low > SD_CAP_SPILL / 2) /* more than a ring is sure to hold */
+		low = SD_CAP_SPILL / 2;
+	sd_store(&c->low, low);
+	/* TCP, too, makes room for twice as much. */
+	sd_store(&c->rcvbuf, buffer(fd, SO_RCVBUF, SOCK_RCVBUF_LOCK, 2 * low > SD_RECV_BUF ? 2 * low : SD_RECV_BUF));
 	if (!sd_attached(c))
 		return;
 	tell_buffers(c);
@@ -386,6 +405,17 @@ int64_t sd_deadline(struct sd_conn *c, int fd, int optname)
 	return sd_now_ns() + t.tv_sec * 1000000000ll + t.tv_usec * 1000ll;
 }
 
+/* As much as SO_RCVLOWAT asks for, what is left on TCP before the ring included. */
+static int readable(struct sd_conn *c, int fd)
+{
+	struct sd_direction *in = sd_in(c);
+	uint64_t unread = sd_rx_unread(&c->rx), low = sd_peek(&in->rx.low);
+	int q;
+	if (low > 1 && unread < low && sd_peek(&in->rx.rgen) == 0 && sd_sys(SYS_ioctl, fd, SIOCINQ, &q) == 0)
+		unread += q;
+	return unread != 0 && unread >= low;
+}
+
 short sd_conn_mask(struct sd_conn *c, int fd)
 {
 	struct sd_direction *in = sd_in(c), *out = sd_out(c);
@@ -405,7 +435,7 @@ short sd_conn_mask(struct sd_conn *c, int fd)
 		m |= k & (POLLRDHUP | POLLHUP | POLLERR | POLLPRI);
 	}
 	if (((rx_tcp || (c->kev & POLLHUP)) && (k & POLLIN)) || (m & POLLRDHUP) ||
-	    (ig != 0 && sd_rx_unread(&c->rx) != 0))
+	    (ig != 0 && readable(c, fd)))
 		m |= POLLIN | POLLRDNORM;
 	if (tx_tcp ? (k & POLLOUT) != 0 : sd_tx_writable(&c->tx))
 		m |= POLLOUT | POLLWRNORM;

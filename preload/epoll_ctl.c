@@ -21,6 +21,18 @@ long sd_set_kernel(struct sd_set *s, int op, int fd, uint32_t events, uint64_t d
 	return sd_sys(SYS_epoll_ctl, s->fd, op, fd, &e);
 }
 
+/* A registration with EPOLLEXCLUSIVE cannot be modified. Without it all sets that hold the anchor are woken:
+ * Linux promises one at least. */
+static void tell_kernel(struct sd_member *m)
+{
+	int op = EPOLL_CTL_MOD;
+	if (m->events & EPOLLEXCLUSIVE) {
+		sd_set_kernel(m->set, EPOLL_CTL_DEL, m->fd, 0, 0);
+		op = EPOLL_CTL_ADD;
+	}
+	sd_set_kernel(m->set, op, m->fd, sd_anchor_events(m->conn, m->events), m->tag);
+}
+
 void sd_member_heat(struct sd_member *m)
 {
 	struct sd_set *s = m->set;
@@ -141,7 +153,7 @@ void sd_member_take_over(struct sd_member *m, int told)
 	m->ours = 1;
 	s->ours++;
 	if (!told)
-		sd_set_kernel(s, EPOLL_CTL_MOD, m->fd, sd_anchor_events(m->conn, m->events), m->tag);
+		tell_kernel(m);
 	if (s->bell == NULL && (s->bell = sd_waker_bell(&s->waker)) != NULL && s->nested)
 		sd_add(&s->bell->parked, 1);
 	for (m->bit = 0; m->bit < s->bits && s->by_bit[m->bit]; m->bit++)
@@ -293,10 +305,7 @@ static int add(struct sd_set *s, int fd, struct epoll_event *ev)
 
 int sd_set_ctl(struct sd_set *s, int op, int fd, struct epoll_event *ev)
 {
-	struct sd_conn *c = sd_conn_of(fd);
 	int r;
-	if (op == EPOLL_CTL_ADD && ev && c && (ev->events & EPOLLEXCLUSIVE))
-		sd_conn_keep(c, fd, SD_STATUS_MEMBERS); /* such a registration cannot be modified */
 	if (op == EPOLL_CTL_ADD && ev && sd_set_of(fd) && sd_set_of(fd) != s)
 		sd_set_nest(sd_set_of(fd));
 	sd_mutex_lock(&sd_promote_mutex);

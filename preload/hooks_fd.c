@@ -156,21 +156,28 @@ SD_EXPORT int dup3(int from, int to, int flags)
 	return r < 0 ? (int)sd_ret(r) : duplicated(from, sd_real()->dup3(from, to, flags));
 }
 
+/* Bytes in a ring raise no SIGIO: the connection stays on the kernel, or the program is told. */
+static int signals(struct sd_conn *c, int fd)
+{
+	sd_conn_keep(c, fd, SD_STATUS_OPTION);
+	if (!sd_attached(c))
+		return 1;
+	sd_count(SD_COUNT_UNHOOKED);
+	return 0;
+}
+
 static int fcntl_common(int fd, int cmd, void *arg, int (*real)(int, int, void *))
 {
 	if (sd_is_hidden(fd))
 		return sd_ret(-EBADF);
+	struct sd_conn *c = sd_live(fd);
+	if (c && cmd == F_SETFL && ((long)arg & O_ASYNC) && !signals(c, fd))
+		return sd_ret(-EOPNOTSUPP);
 	int r = real(fd, cmd, arg);
 	if (cmd == F_DUPFD || cmd == F_DUPFD_CLOEXEC)
 		return duplicated(fd, r);
-	struct sd_conn *c = sd_live(fd);
 	if (c && cmd == F_SETFL)
 		c->known = 0;
-	if (c && r == 0 && cmd == F_SETFL && ((long)arg & O_ASYNC)) {
-		if (sd_attached(c))
-			sd_count(SD_COUNT_UNHOOKED);
-		sd_conn_keep(c, fd, SD_STATUS_OPTION);
-	}
 	return r;
 }
 
@@ -192,6 +199,14 @@ SD_EXPORT int fcntl64(int fd, int cmd, ...)
 	return fcntl_common(fd, cmd, arg, sd_real()->fcntl64 ? sd_real()->fcntl64 : sd_real()->fcntl);
 }
 
+/* An urgent byte has been sent by TCP, after what is left in the ring. */
+static int ring_comes_first(struct sd_conn *c, int fd)
+{
+	struct sd_direction *in = sd_in(c);
+	return sd_tx_gen(in) != 0 && sd_rx_unread(&c->rx) != 0 &&
+	       (sd_peek(&in->rx.rgen) != 0 || sd_kernel_left(fd, sd_peek(&in->seg.base[1])) == 0);
+}
+
 SD_EXPORT int ioctl(int fd, unsigned long request, ...)
 {
 	va_list ap;
@@ -199,16 +214,13 @@ SD_EXPORT int ioctl(int fd, unsigned long request, ...)
 	void *arg = va_arg(ap, void *);
 	va_end(ap);
 	struct sd_conn *c = sd_live(fd);
+	if (c && request == FIOASYNC && arg && *(int *)arg && !signals(c, fd))
+		return sd_ret(-EOPNOTSUPP);
 	int r = sd_real()->ioctl(fd, request, arg);
 	if (!c || r < 0)
 		return r;
 	if (request == FIONBIO)
 		c->known = 0;
-	if (request == FIOASYNC && *(int *)arg) {
-		if (sd_attached(c))
-			sd_count(SD_COUNT_UNHOOKED);
-		sd_conn_keep(c, fd, SD_STATUS_OPTION);
-	}
 	struct sd_direction *in = sd_attached(c) ? sd_in(c) : NULL;
 	/* What TCP still has on its way, or lost to RST, comes before the ring. */
 	if (request == FIONREAD && in && sd_tx_gen(in) != 0 &&
@@ -216,5 +228,13 @@ SD_EXPORT int ioctl(int fd, unsigned long request, ...)
 		uint64_t more = sd_rx_unread(&c->rx);
 		*(int *)arg += more < 1 << 30 ? (int)more : 1 << 30;
 	}
+	if (request == SIOCATMARK && in && *(int *)arg && ring_comes_first(c, fd))
+		*(int *)arg = 0;
 	return r;
+}
+
+SD_EXPORT int sockatmark(int fd)
+{
+	int at;
+	return ioctl(fd, SIOCATMARK, &at) < 0 ? -1 : at;
 }

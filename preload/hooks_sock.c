@@ -12,30 +12,36 @@
 static int not_honoured(int level, int name)
 {
 	if (level == SOL_SOCKET)
-		return name == SO_ATTACH_FILTER || name == SO_ATTACH_BPF || name == SO_TIMESTAMP ||
-		       name == SO_TIMESTAMPNS || name == SO_TIMESTAMPING || name == SO_ZEROCOPY ||
-		       name == SO_RCVLOWAT || name == SO_OOBINLINE || name == SO_MAX_PACING_RATE;
-	if (level == IPPROTO_TCP)
-		return name == TCP_ULP || name == TCP_REPAIR || name == TCP_INQ || name == TCP_ZEROCOPY_RECEIVE ||
-		       name == TCP_MD5SIG;
-	return level == IPPROTO_IP && name == IP_TRANSPARENT;
+		return name == SO_ATTACH_FILTER || name == SO_ATTACH_BPF || name == SO_TIMESTAMP_OLD ||
+		       name == SO_TIMESTAMP_NEW || name == SO_TIMESTAMPNS_OLD || name == SO_TIMESTAMPNS_NEW ||
+		       name == SO_TIMESTAMPING_OLD || name == SO_TIMESTAMPING_NEW || name == SO_ZEROCOPY;
+	return level == IPPROTO_TCP && (name == TCP_ULP || name == TCP_REPAIR || name == TCP_INQ);
 }
 
+static int sizes(int name)
+{
+	return name == SO_SNDBUF || name == SO_RCVBUF || name == SO_SNDBUFFORCE || name == SO_RCVBUFFORCE ||
+	       name == SO_RCVLOWAT;
+}
+
+/* On a connection that has left TCP already, an option that a ring does not honour is refused, as by a
+ * kernel that lacks it. */
 SD_EXPORT int setsockopt(int fd, int level, int name, const void *value, socklen_t len)
 {
-	int r = sd_real()->setsockopt(fd, level, name, value, len);
 	struct sd_conn *c = sd_live(fd);
+	if (c && not_honoured(level, name) && !(value && len >= sizeof(int) && *(const int *)value == 0)) {
+		sd_conn_keep(c, fd, SD_STATUS_OPTION);
+		if (sd_attached(c)) {
+			sd_count(SD_COUNT_UNHOOKED);
+			return sd_ret(-ENOPROTOOPT);
+		}
+	}
+	int r = sd_real()->setsockopt(fd, level, name, value, len);
 	if (!c || r < 0)
 		return r;
 	c->known = 0;
-	if (level == SOL_SOCKET && (name == SO_SNDBUF || name == SO_RCVBUF || name == SO_SNDBUFFORCE || name == SO_RCVBUFFORCE))
+	if (level == SOL_SOCKET && sizes(name))
 		sd_conn_buffers(c, fd);
-	int on = value && len >= sizeof(int) ? *(const int *)value : 1;
-	if (on && not_honoured(level, name) && !(name == SO_RCVLOWAT && on == 1)) {
-		if (sd_attached(c))
-			sd_count(SD_COUNT_UNHOOKED);
-		sd_conn_keep(c, fd, SD_STATUS_OPTION);
-	}
 	return r;
 }
 

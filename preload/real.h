@@ -45,6 +45,7 @@
 	X(int, setsockopt, (int, int, int, const void *, socklen_t))                                   \
 	X(int, getsockopt, (int, int, int, void *, socklen_t *))                                       \
 	X(int, ioctl, (int, unsigned long, void *))                                                    \
+	X(int, sockatmark, (int))                                                                      \
 	X(int, fcntl, (int, int, void *))                                                              \
 	X(int, fcntl64, (int, int, void *))                                                            \
 	X(int, close, (int))                                                                           \

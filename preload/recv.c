@@ -191,14 +191,22 @@ static void received(struct sd_conn *c)
 		sd_watch_fire(&d->tx_watch, c->peer->bells);
 }
 
-/* failed: an error waits, which a call that has bytes to return leaves to the next one. */
-static int failed(struct sd_conn *c, int fd)
+/* over: the anchor has come to one of these, or an error waits, which a call that has bytes to return
+ * leaves to the next one. */
+static int over(struct sd_conn *c, int fd, short events)
 {
-	struct pollfd p = {fd, 0, 0};
+	struct pollfd p = {fd, events, 0};
 	struct timespec zero = {0, 0};
 	if (sd_attached(c) && sd_peek(&c->slot->hdr.err[c->end]))
 		return 1;
-	return sd_sys(SYS_ppoll, &p, 1, &zero, 0, 8) == 1 && (p.revents & POLLERR);
+	return sd_sys(SYS_ppoll, &p, 1, &zero, 0, 8) == 1 && (p.revents & (events | POLLERR));
+}
+
+/* How much a call that may wait waits for. */
+static size_t enough(struct sd_conn *c, int fd, int flags, size_t want)
+{
+	size_t low = flags & MSG_WAITALL ? want : sd_low_water(c, fd);
+	return low < want ? low : want;
 }
 
 /* sd_recv_now where it has to think. */
@@ -228,6 +236,7 @@ ssize_t sd_recv(struct sd_conn *c, int fd, const struct iovec *iov, int n, int f
 {
 	size_t done = 0, want = sd_iov_len(iov, n);
 	int64_t deadline = 0;
+	int peek = flags & MSG_PEEK, last = 0;
 	ssize_t r;
 	if (flags & (MSG_OOB | MSG_ERRQUEUE)) {
 		struct msghdr m = {.msg_iov = (struct iovec *)iov, .msg_iovlen = n};
@@ -239,8 +248,9 @@ ssize_t sd_recv(struct sd_conn *c, int fd, const struct iovec *iov, int n, int f
 	sd_cancellation_point();
 	sd_handled = SD_NOTHING;
 	for (;;) {
+		size_t skip = peek ? 0 : done;
 		if (!sd_attached(c)) {
-			r = kernel_recv(fd, iov, n, done, want - done, flags & ~MSG_WAITALL);
+			r = kernel_recv(fd, iov, n, skip, want - skip, flags & ~MSG_WAITALL);
 			sd_conn_tick(c, fd);
 			if ((r == 0 || r == -EAGAIN) && sd_attached(c)) /* an error is the kernel's, and told only once */
 				continue;
@@ -250,29 +260,35 @@ ssize_t sd_recv(struct sd_conn *c, int fd, const struct iovec *iov, int n, int f
 			sd_enter();
 			if (locked)
 				sd_lock(&d->rx_lock);
-			r = ring_try(c, fd, iov, n, done, want - done, flags, ask);
+			r = ring_try(c, fd, iov, n, skip, want - skip, flags, ask);
 			if (locked)
 				sd_unlock(&d->rx_lock);
-			if (r > 0 && sd_peek(&d->rx.rgen) != 0 && !(flags & MSG_PEEK))
+			if (r > 0 && sd_peek(&d->rx.rgen) != 0 && !peek)
 				received(c);
 			sd_leave();
 		}
 		if (r > 0) {
-			done += r;
+			done = skip + r;
 			ask = 0;
-			if (!(flags & MSG_WAITALL) || (flags & MSG_PEEK) || done == want || failed(c, fd))
+			if (done == want || last || done >= enough(c, fd, flags, want))
 				break;
-			continue;
+			last = over(c, fd, peek ? POLLRDHUP : 0); /* what came before the end is looked at once more */
+			if (last && !peek)
+				break;
+			if (last || !peek)
+				continue;
+			r = -EAGAIN; /* what was seen stays: wait for more */
 		}
 		if (r != -EAGAIN || want == 0)
 			break;
 		if (sd_nonblock(c, fd, flags)) {
-			if (ask || !sd_attached(c))
+			if (ask || !sd_attached(c) || (peek && done))
 				break;
 			ask = 1;
 			continue;
 		}
-		if (sd_attached(c) && sd_spin(c, fd, SD_WAIT_RX)) {
+		int more = peek && done;
+		if (!more && sd_attached(c) && sd_spin(c, fd, SD_WAIT_RX)) {
 			sd_enter();
 			sd_rx_look(&c->rx);
 			sd_leave();
@@ -284,7 +300,7 @@ ssize_t sd_recv(struct sd_conn *c, int fd, const struct iovec *iov, int n, int f
 		}
 		if (deadline == 0)
 			deadline = sd_deadline(c, fd, SO_RCVTIMEO);
-		if ((r = sd_park(c, fd, SD_WAIT_RX, deadline, done)) < 0)
+		if ((r = sd_park(c, fd, more ? SD_WAIT_MORE : SD_WAIT_RX, deadline, done)) < 0)
 			break;
 		if (r == SD_RESTARTED)
 			deadline = 0;

@@ -111,7 +111,7 @@ struct sd_conn {
 	int64_t asked_ns;    /* and when sock_diag was last asked for the peer */
 	uint64_t looked_head;
 	uint64_t cookie;
-	uint32_t sndbuf, rcvbuf; /* Buf of our side of each direction, asked of the kernel when offered */
+	uint32_t sndbuf, rcvbuf, low; /* Buf and Low of our sides, asked of the kernel when offered */
 	uint32_t slotno;
 	struct sd_peer *peer;
 	struct sd_slot *slot;
@@ -163,7 +163,8 @@ void sd_conn_stdio(struct sd_conn *c, int fd, int to); /* it gets the number 0, 
 void sd_conn_closing(struct sd_conn *c, int fd); /* before its last close in this process */
 void sd_conn_tick(struct sd_conn *c, int fd);	 /* an I/O call on the TCP phase */
 void sd_conn_attach(struct sd_conn *c, struct sd_peer *p, uint32_t slot, uint32_t end);
-void sd_conn_buffers(struct sd_conn *c, int fd); /* SO_SNDBUF, SO_RCVBUF: when offered, and when they change */
+void sd_conn_buffers(struct sd_conn *c, int fd); /* their sizes and low-water mark: when offered, and when they change */
+uint32_t sd_low_water(struct sd_conn *c, int fd); /* SO_RCVLOWAT */
 int sd_conn_promote(struct sd_conn *c, int fd);	 /* 1: our sending direction is on the ring now */
 void sd_conn_share_tx(struct sd_conn *c); /* others send, too: under the lock, and promoted no more */
 int sd_conn_demote_tx(struct sd_conn *c);	 /* our sending direction goes to TCP; 1: it was on a ring */
@@ -199,7 +200,8 @@ void sd_claim_moved(int from, int to);
 void sd_count(unsigned counter);
 
 /* ---- waiting (wait.c) ---- */
-enum { SD_WAIT_RX = 1, SD_WAIT_TX = 2, SD_WAIT_ROOM = 3 };
+/* SD_WAIT_MORE: for bytes beyond those that are there, which only another look tells. */
+enum { SD_WAIT_RX = 1, SD_WAIT_TX = 2, SD_WAIT_ROOM = 3, SD_WAIT_MORE = 4 };
 /* sd_spin gives a peer that is running a moment: 1 if the direction became ready. Never sleeps. */
 int sd_spin(struct sd_conn *c, int fd, int what);
 /* sd_park sleeps until the direction may have changed. deadline_ns: CLOCK_MONOTONIC, or INT64_MAX.

@@ -23,6 +23,8 @@ static int ready(struct sd_conn *c, int fd, int what)
 		return 1;
 	if (what == SD_WAIT_ROOM)
 		return sd_tx_room(&c->tx);
+	if (what == SD_WAIT_MORE)
+		return 0;
 	if (what == SD_WAIT_TX)
 		return sd_tx_gen(sd_out(c)) != 0 && sd_tx_writable(&c->tx);
 	struct sd_direction *d = sd_in(c);
@@ -160,7 +162,7 @@ int sd_park(struct sd_conn *c, int fd, int what, int64_t deadline, size_t done)
 		sd_count(SD_COUNT_WATCH_FULL);
 	if (what == SD_WAIT_RX)
 		p[0].events = POLLIN | POLLRDHUP;
-	else if (!attached || sd_tx_gen(sd_out(c)) == 0)
+	else if (what != SD_WAIT_MORE && (!attached || sd_tx_gen(sd_out(c)) == 0))
 		p[0].events = POLLOUT;
 	else
 		p[0].events = c->kev & POLLRDHUP ? 0 : POLLRDHUP;
@@ -185,7 +187,8 @@ int sd_park(struct sd_conn *c, int fd, int what, int64_t deadline, size_t done)
 		}
 		/* Without a bell we must look again ourselves. After the peer's FIN its death makes no
 		 * further sign on the anchor. */
-		if (attached && ((!exact && now < settled) || !armed) && until > now + SETTLE_NS)
+		int look_again = what == SD_WAIT_MORE || (attached && ((!exact && now < settled) || !armed));
+		if (look_again && until > now + SETTLE_NS)
 			until = now + SETTLE_NS;
 		else if ((c->kev & POLLRDHUP) && what == SD_WAIT_TX && until > now + 100 * SETTLE_NS)
 			until = now + 100 * SETTLE_NS;
@@ -200,7 +203,7 @@ int sd_park(struct sd_conn *c, int fd, int what, int64_t deadline, size_t done)
 			sd_waker_take(w);
 			break;
 		}
-		if (r > 0 || ((c->kev & POLLRDHUP) && what == SD_WAIT_TX && r == 0))
+		if (r > 0 || (r == 0 && (what == SD_WAIT_MORE || ((c->kev & POLLRDHUP) && what == SD_WAIT_TX))))
 			break;
 	}
 	sd_wait_end();

@@ -109,7 +109,8 @@ type RxLine struct {
 	RGen uint32 // segment being read; every region used only by older segments is free again
 	CPU  uint32 // processor that consumed last + 1; 0 = unknown
 	Buf  uint32 // SO_RCVBUF of the receiving end, bytes; 0 = no bound
-	_    [44]byte
+	Low  uint32 // SO_RCVLOWAT of the receiving end, bytes; only its own processes read it
+	_    [40]byte
 }
 
 // WatchLine names the bells to be rung when a direction changes. Writer: the watching side, by

@@ -345,6 +345,8 @@ func (e *end) getsockopt(level, option int, v addr) int64 {
 	case option == unix.SO_ERROR:
 		*at[int32](v) = int32(e.err)
 		e.err = 0
+	case option == unix.SO_RCVLOWAT:
+		*at[int32](v) = 1
 	case option == unix.SO_RCVTIMEO:
 		putTimeval(v, e.rcvtimeo)
 	case option == unix.SO_SNDTIMEO:

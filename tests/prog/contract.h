@@ -26,7 +26,7 @@ struct check {
 	bool cold; // no warm-up: the check looks at a young connection
 };
 
-extern const struct check io_checks[], buffer_checks[], room_checks[], close_checks[], ready_checks[], epoll_checks[],
+extern const struct check io_checks[], buffer_checks[], room_checks[], mark_checks[], close_checks[], ready_checks[], epoll_checks[],
 	epoll_more_checks[], switch_checks[], fd_checks[], setup_checks[], option_checks[], life_checks[], anchor_checks[], stdio_checks[], proc_checks[],
 	signal_checks[], handler_checks[], jump_checks[], thread_checks[];
 
@@ -34,6 +34,7 @@ extern const struct check io_checks[], buffer_checks[], room_checks[], close_che
 enum op {
 	OP_ECHO = 'e',      // receive n bytes and send them back
 	OP_SEND = 's',      // send n bytes
+	OP_URGENT = 'o',    // send one byte with MSG_OOB
 	OP_RECV = 'r',      // receive and check n bytes; replies how many came before EOF
 	OP_DRAIN = 'R',     // receive and check until EOF; replies how many
 	OP_TRY = 't',       // one recv of up to n bytes with MSG_DONTWAIT

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What only the kernel does: such a connection stays with it, or goes back to it.
+// Urgent bytes, signals, ancillary data: what only the kernel does. Such a connection stays with it, goes
+// back to it, or the program is told.
 #include "contract.h"
 
 static void urgent_byte_is_beside_the_stream(struct link *l)
@@ -26,27 +27,19 @@ static void nothing_urgent(struct link *l)
 	get(l, 10);
 }
 
-static void low_water(struct link *l)
-{
-	int hundred = 100;
-	must(setsockopt(l->s, SOL_SOCKET, SO_RCVLOWAT, &hundred, sizeof hundred));
-	EQ(ask(l, OP_SEND, 50), 50);
-	until_arrived(l->s, 50);
-	EQ(ready(l->s, POLLIN), 0);
-	EQ(ask(l, OP_SEND, 50), 50);
-	until_event(l->s, POLLIN);
-	get(l, 100);
-}
-
 static volatile sig_atomic_t told;
 static void tell(int sig) { (void)sig; told = 1; }
 
-static void owner_is_told(struct link *l)
+// owner_is_told: by SIGIO of every arrival, once that was asked for with success.
+static void owner_is_told(struct link *l, int r)
 {
-	struct sigaction a = {.sa_handler = tell, .sa_flags = SA_RESTART};
-	must(sigaction(SIGIO, &a, NULL));
-	must(fcntl(l->s, F_SETOWN, getpid()));
-	must(fcntl(l->s, F_SETFL, must(fcntl(l->s, F_GETFL)) | O_ASYNC));
+	if (r < 0) {
+		EQ(errno, EOPNOTSUPP); // by a connection that has left the kernel, and by no other
+		EXPECT(getenv("SD_WANT_PROMOTED"));
+		EQ(ask(l, OP_SEND, 10), 10);
+		get(l, 10);
+		return;
+	}
 	for (int turn = 0; turn < 300; turn++) {
 		told = 0;
 		EQ(ask(l, OP_SEND, 10), 10);
@@ -58,28 +51,115 @@ static void owner_is_told(struct link *l)
 	}
 }
 
-static void exclusive_member(struct link *l)
+static void may_tell(struct link *l)
 {
-	struct epoll_event e = {.events = EPOLLIN | EPOLLEXCLUSIVE}, got;
-	int ep = (int)must(epoll_create1(EPOLL_CLOEXEC));
-	must(epoll_ctl(ep, EPOLL_CTL_ADD, l->s, &e));
-	for (int i = 0; i < 100; i++) {
-		EQ(epoll_wait(ep, &got, 1, 0), 0);
+	struct sigaction a = {.sa_handler = tell, .sa_flags = SA_RESTART};
+	must(sigaction(SIGIO, &a, NULL));
+	must(fcntl(l->s, F_SETOWN, getpid()));
+	EQ(fcntl(l->s, F_GETOWN), getpid());
+}
+
+static void owner_by_flag(struct link *l)
+{
+	may_tell(l);
+	owner_is_told(l, fcntl(l->s, F_SETFL, must(fcntl(l->s, F_GETFL)) | O_ASYNC));
+}
+
+static void owner_by_ioctl(struct link *l)
+{
+	int on = 1;
+	may_tell(l);
+	owner_is_told(l, ioctl(l->s, FIOASYNC, &on));
+}
+
+static int at_mark(int fd)
+{
+	int r = -1;
+	must(ioctl(fd, SIOCATMARK, &r));
+	EQ(sockatmark(fd), r);
+	return r;
+}
+
+static void urgent_byte_from_the_peer(struct link *l)
+{
+	uint8_t b[64];
+	for (int i = 0; i < 3; i++) {
 		EQ(ask(l, OP_SEND, 10), 10);
-		EQ(epoll_wait(ep, &got, 1, 10000), 1);
-		EQ(got.events, EPOLLIN);
-		get(l, 10);
+		EQ(ask(l, OP_URGENT, 0), 1);
+		EQ(ask(l, OP_SEND, 10), 10);
+		until_event(l->s, POLLPRI);
+		until_arrived(l->s, 10); // FIONREAD counts up to the mark
+		EQ(at_mark(l->s), 0);
+		EQ(recv(l->s, b, 5, 0), 5);
+		EQ(recv(l->s, b + 5, sizeof b - 5, 0), 5); // a receive ends at the mark
+		EQ(at_mark(l->s), 1);
+		EQ(recv(l->s, b + 10, sizeof b, MSG_OOB), 1);
+		read_all(l->s, b + 11, 10);
+		verify(l, b, 21);
+		EQ(at_mark(l->s), 0);
+		ERR(recv(l->s, b, 1, MSG_OOB), EINVAL);
+		put(l, 100);
+		EQ(ask(l, OP_RECV, 100), 100);
 	}
-	ERR(epoll_ctl(ep, EPOLL_CTL_MOD, l->s, &e), EINVAL);
+}
+
+static void urgent_byte_in_line(struct link *l)
+{
+	int on = 1;
+	uint8_t b[64];
+	must(setsockopt(l->s, SOL_SOCKET, SO_OOBINLINE, &on, sizeof on));
+	for (int i = 0; i < 3; i++) {
+		EQ(ask(l, OP_SEND, 10), 10);
+		EQ(ask(l, OP_URGENT, 0), 1);
+		EQ(ask(l, OP_SEND, 10), 10);
+		until_arrived(l->s, 21);
+		EQ(recv(l->s, b, sizeof b, 0), 10);
+		EQ(at_mark(l->s), 1);
+		ERR(recv(l->s, b, 1, MSG_OOB), EINVAL);
+		EQ(recv(l->s, b + 10, sizeof b - 10, 0), 11);
+		verify(l, b, 21);
+	}
+}
+
+// A connection that has left the kernel has no timestamps to give, and says so.
+static void timestamps(struct link *l)
+{
+	int on = 1;
+	uint8_t b[16];
+	if (setsockopt(l->s, SOL_SOCKET, SO_TIMESTAMP, &on, sizeof on) < 0) {
+		EQ(errno, ENOPROTOOPT);
+		EXPECT(getenv("SD_WANT_PROMOTED"));
+		return;
+	}
+	for (int stamped = 0, i = 0; stamped < 30; i++) { // the kernel starts to stamp a little later
+		char control[256];
+		struct iovec v = {b, sizeof b};
+		struct msghdr m = {.msg_iov = &v, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof control};
+		EQ(ask(l, OP_SEND, 16), 16);
+		until_arrived(l->s, 16);
+		EQ(recvmsg(l->s, &m, 0), 16);
+		verify(l, b, 16);
+		struct cmsghdr *h = CMSG_FIRSTHDR(&m);
+		stamped += h && h->cmsg_level == SOL_SOCKET && h->cmsg_type == SCM_TIMESTAMP;
+		EXPECT(i < 2000);
+		nap_us(stamped ? 0 : 1000);
+	}
 }
 
 const struct check anchor_checks[] = {
 	{"anchor_urgent_byte_is_beside_the_stream", urgent_byte_is_beside_the_stream, false},
 	{"anchor_urgent_byte_is_beside_the_stream_cold", urgent_byte_is_beside_the_stream, true},
+	{"anchor_urgent_byte_from_the_peer", urgent_byte_from_the_peer, false},
+	{"anchor_urgent_byte_from_the_peer_cold", urgent_byte_from_the_peer, true},
+	{"anchor_urgent_byte_in_line", urgent_byte_in_line, false},
+	{"anchor_urgent_byte_in_line_cold", urgent_byte_in_line, true},
 	{"anchor_nothing_urgent", nothing_urgent, false},
 	{"anchor_nothing_urgent_cold", nothing_urgent, true},
-	{"anchor_low_water_cold", low_water, true},
-	{"anchor_owner_is_told_cold", owner_is_told, true},
-	{"anchor_exclusive_member_cold", exclusive_member, true},
+	{"anchor_owner_is_told", owner_by_flag, false},
+	{"anchor_owner_is_told_cold", owner_by_flag, true},
+	{"anchor_owner_is_told_by_ioctl", owner_by_ioctl, false},
+	{"anchor_owner_is_told_by_ioctl_cold", owner_by_ioctl, true},
+	{"anchor_timestamps", timestamps, false},
+	{"anchor_timestamps_cold", timestamps, true},
 	{0},
 };

@@ -30,6 +30,14 @@ static long peer_send(struct peer *p, long n)
 	return n;
 }
 
+static long peer_urgent(struct peer *p)
+{
+	stream_fill(TX_SEED, p->tx, p->buf, 1);
+	ssize_t r = send(p->fd, p->buf, 1, MSG_OOB | MSG_NOSIGNAL);
+	p->tx += r == 1;
+	return r < 0 ? -errno : r;
+}
+
 static long peer_recv(struct peer *p, long n, int flags)
 {
 	long got = 0;
@@ -71,6 +79,8 @@ static long peer_do(struct peer *p, const struct cmd *c)
 		return peer_echo(p, c->n);
 	case OP_SEND:
 		return peer_send(p, c->n);
+	case OP_URGENT:
+		return peer_urgent(p);
 	case OP_RECV:
 		return peer_recv(p, c->n, 0);
 	case OP_DRAIN:
