@@ -6,7 +6,6 @@
 #include <linux/netlink.h>
 #include <linux/rtnetlink.h>
 #include <linux/sock_diag.h>
-#include <linux/socket.h>
 #include <linux/sockios.h>
 #include <linux/tcp.h>
 #include <netinet/in.h>
@@ -127,59 +126,6 @@ void sd_conn_tick(struct sd_conn *c, int fd)
 		sd_mon_mail();
 }
 
-#ifndef SO_BUF_LOCK
-#define SO_BUF_LOCK 72
-#endif
-
-/* What the buffer holds, as set by the program or for a listener; the kernel sizes others as it goes. */
-static uint32_t buffer(int fd, int name, uint32_t lock, uint32_t unset)
-{
-	uint32_t set = lock, size = unset;
-	socklen_t n = sizeof set, k = sizeof size;
-	if (sd_sys(SYS_getsockopt, fd, SOL_SOCKET, SO_BUF_LOCK, &set, &n) == 0 && !(set & lock))
-		return unset;
-	sd_sys(SYS_getsockopt, fd, SOL_SOCKET, name, &size, &k);
-	return size;
-}
-
-static uint32_t asked_low_water(int fd)
-{
-	uint32_t low = 1;
-	socklen_t n = sizeof low;
-	sd_sys(SYS_getsockopt, fd, SOL_SOCKET, SO_RCVLOWAT, &low, &n);
-	return low;
-}
-
-uint32_t sd_low_water(struct sd_conn *c, int fd)
-{
-	return sd_attached(c) ? sd_peek(&sd_in(c)->rx.low) : asked_low_water(fd);
-}
-
-static void tell_buffers(struct sd_conn *c)
-{
-	sd_store(&sd_out(c)->tx.buf, c->sndbuf);
-	sd_store(&sd_in(c)->rx.buf, c->rcvbuf);
-	sd_store(&sd_in(c)->rx.low, c->low);
-}
-
-/* A larger buffer may be what a sender waits for. */
-void sd_conn_buffers(struct sd_conn *c, int fd)
-{
-	sd_store(&c->sndbuf, buffer(fd, SO_SNDBUF, SOCK_SNDBUF_LOCK, SD_SEND_BUF));
-	uint32_t low = asked_low_water(fd);
-	if (low > SD_CAP_SPILL / 2) /* more than a ring is sure to hold */
-		low = SD_CAP_SPILL / 2;
-	sd_store(&c->low, low);
-	/* TCP, too, makes room for twice as much. */
-	sd_store(&c->rcvbuf, buffer(fd, SO_RCVBUF, SOCK_RCVBUF_LOCK, 2 * low > SD_RECV_BUF ? 2 * low : SD_RECV_BUF));
-	if (!sd_attached(c))
-		return;
-	tell_buffers(c);
-	sd_conn_think(c);
-	sd_watch_fire(&sd_out(c)->tx_watch, sd_g.bells);
-	sd_watch_fire(&sd_in(c)->tx_watch, c->peer->bells);
-}
-
 void sd_conn_attach(struct sd_conn *c, struct sd_peer *p, uint32_t slotno, uint32_t end)
 {
 	struct sd_slot *s = (struct sd_slot *)(p->mem + SD_CTL_OFF) + slotno;
@@ -192,7 +138,7 @@ void sd_conn_attach(struct sd_conn *c, struct sd_peer *p, uint32_t slotno, uint3
 	c->tx = (struct sd_tx){.d = &s->dir[end], .mem = rings + end * (size_t)SD_DIR_STRIDE};
 	c->rx = (struct sd_rx){.d = &s->dir[!end], .mem = rings + !end * (size_t)SD_DIR_STRIDE};
 	sd_xchg(&c->state, SD_ST_ATTACHED);
-	tell_buffers(c);
+	sd_conn_tell_buffers(c);
 	/* From here on the peer may leave TCP: everybody who waits here must hear the bell too. */
 	sd_members_attach(c);
 	sd_xchg(&s->hdr.attached[end], 1);

@@ -329,26 +329,11 @@ static ssize_t send_file(struct sd_conn *c, int out, int in, off_t *off, size_t 
 SD_EXPORT ssize_t sendfile(int out, int in, off_t *off, size_t n)
 {
 	struct sd_conn *c = sd_live(out);
+	if (sd_live(in) && off == NULL)
+		return splice(in, NULL, out, NULL, n, 0); /* into a pipe; EINVAL for others */
 	if (!c)
 		return sd_real()->sendfile(out, in, off, n);
 	return sd_ret(send_file(c, out, in, off, n));
 }
 
 SD_EXPORT ssize_t sendfile64(int out, int in, off_t *off, size_t n) { return sendfile(out, in, off, n); }
-
-/* EINVAL is what splice(2) says where it is not supported; programs fall back to read and write. */
-SD_EXPORT ssize_t splice(int in, off64_t *oi, int out, off64_t *oo, size_t n, unsigned flags)
-{
-	struct sd_conn *a = sd_live(in), *b = sd_live(out);
-	if (a || b) {
-		if ((a && sd_attached(a)) || (b && sd_attached(b))) {
-			sd_count(SD_COUNT_UNHOOKED);
-			return sd_ret(-EINVAL);
-		}
-		if (a)
-			sd_conn_keep(a, in, SD_STATUS_OPTION);
-		if (b)
-			sd_conn_keep(b, out, SD_STATUS_OPTION);
-	}
-	return sd_real()->splice(in, oi, out, oo, n, flags);
-}

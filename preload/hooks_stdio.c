@@ -1,7 +1,10 @@
 /* libc's stdio reads and writes inside libc, where we do not see it. A candidate that gets a stream
  * stays on the kernel; a promoted connection gets one whose bytes pass through our read and write. */
+#include <fcntl.h>
 #include <stdarg.h>
+#include <stdio_ext.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "real.h"
@@ -30,10 +33,13 @@ static ssize_t give(void *s, const char *b, size_t n)
 	return done;
 }
 
+/* ESPIPE, but after freopen. */
 static int seek(void *s, off64_t *to, int whence)
 {
-	(void)s, (void)to, (void)whence;
-	return (int)sd_ret(-ESPIPE);
+	off64_t at = lseek64(((struct stream *)s)->fd, *to, whence);
+	if (at >= 0)
+		*to = at;
+	return at < 0 ? -1 : 0;
 }
 
 static int shut(void *cookie)
@@ -111,15 +117,40 @@ SD_EXPORT int fclose(FILE *f)
 	return r;
 }
 
-/* glibc cannot reopen a stream of fopencookie (it faults). */
-static FILE *reopen(const char *path, const char *mode, FILE *f, FILE *(*real)(const char *, const char *, FILE *))
+static int open_flags(const char *mode)
 {
-	if (f && sd_conn_of(fileno(f)) && ours(f)) {
-		sd_count(SD_COUNT_UNHOOKED);
+	int access = strchr(mode, '+') ? O_RDWR : *mode == 'r' ? O_RDONLY : O_WRONLY;
+	int make = *mode == 'w' ? O_CREAT | O_TRUNC : *mode == 'a' ? O_CREAT | O_APPEND : 0;
+	return access | make | (strchr(mode, 'e') ? O_CLOEXEC : 0) | (strchr(mode, 'x') ? O_EXCL : 0);
+}
+
+/* glibc cannot reopen a stream of fopencookie (it faults): the file takes the connection's number, through
+ * which our functions read, write and seek. */
+static FILE *reopen_ours(const char *path, const char *mode, FILE *f)
+{
+	enum { NO_READS = 4, NO_WRITES = 8 }; /* bits of glibc's FILE, as in its fdopen */
+	int flags = open_flags(mode), to = fileno(f);
+	fflush(f);
+	int fd = path ? open(path, flags, 0666) : (int)sd_ret(-ENXIO); /* as /proc says of a socket */
+	if (fd < 0) {
+		int e = errno;
 		fclose(f);
-		errno = EOPNOTSUPP;
+		errno = e;
 		return NULL;
 	}
+	dup3(fd, to, flags & O_CLOEXEC);
+	close(fd);
+	__fpurge(f);
+	clearerr(f);
+	f->_flags &= ~(NO_READS | NO_WRITES);
+	f->_flags |= (flags & O_ACCMODE) == O_RDONLY ? NO_WRITES : (flags & O_ACCMODE) == O_WRONLY ? NO_READS : 0;
+	return f;
+}
+
+static FILE *reopen(const char *path, const char *mode, FILE *f, FILE *(*real)(const char *, const char *, FILE *))
+{
+	if (f && ours(f))
+		return reopen_ours(path, mode, f);
 	struct sd_conn *c = leave(f);
 	f = real(path, mode, f);
 	int e = errno;

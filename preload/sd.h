@@ -164,6 +164,7 @@ void sd_conn_closing(struct sd_conn *c, int fd); /* before its last close in thi
 void sd_conn_tick(struct sd_conn *c, int fd);	 /* an I/O call on the TCP phase */
 void sd_conn_attach(struct sd_conn *c, struct sd_peer *p, uint32_t slot, uint32_t end);
 void sd_conn_buffers(struct sd_conn *c, int fd); /* their sizes and low-water mark: when offered, and when they change */
+void sd_conn_tell_buffers(struct sd_conn *c); /* in the slot, when attached */
 uint32_t sd_low_water(struct sd_conn *c, int fd); /* SO_RCVLOWAT */
 int sd_conn_promote(struct sd_conn *c, int fd);	 /* 1: our sending direction is on the ring now */
 void sd_conn_share_tx(struct sd_conn *c); /* others send, too: under the lock, and promoted no more */

@@ -85,6 +85,35 @@ static void fclose_frees_the_number(struct link *l)
 	EQ(c, 0);
 }
 
+// The stream and its number go on with a file; the connection is closed.
+static void reopened(struct link *l)
+{
+	char path[64], line[16];
+	uint8_t b[10];
+	int s = l->s, file = (int)must(memfd_create("file", 0));
+	FILE *f = fdopen(s, "r+");
+	snprintf(path, sizeof path, "/proc/self/fd/%d", file);
+	fill(l, b, sizeof b);
+	EQ(fwrite(b, 1, sizeof b, f), sizeof b);
+	EXPECT(freopen(path, "w", f) == f);
+	l->s = -1;
+	EQ(ask(l, OP_DRAIN, 0), sizeof b);
+	EQ(fileno(f), s);
+	EQ(getc(f), EOF);
+	clearerr(f);
+	EQ(fprintf(f, "a line\n"), 7);
+	EQ(fflush(f), 0);
+	EQ(pread(file, line, sizeof line, 0), 7);
+	EXPECT(freopen(path, "r", f) == f);
+	EXPECT(fgets(line, sizeof line, f));
+	EQ(strcmp(line, "a line\n"), 0);
+	EQ(ftell(f), 7);
+	EQ(fseek(f, 2, SEEK_SET), 0);
+	EQ(getc(f), 'l');
+	EQ(fclose(f), 0);
+	ERR(fcntl(s, F_GETFD), EBADF);
+}
+
 int __dprintf_chk(int, int, const char *, ...);
 int __vdprintf_chk(int, int, const char *, va_list);
 
@@ -200,6 +229,8 @@ const struct check stdio_checks[] = {
 	{"stdio_stream_answers_cold", stream_answers, true},
 	{"stdio_fclose_frees_the_number", fclose_frees_the_number, false},
 	{"stdio_fclose_frees_the_number_cold", fclose_frees_the_number, true},
+	{"stdio_reopened", reopened, false},
+	{"stdio_reopened_cold", reopened, true},
 	{"stdio_dprintfs", dprintfs, false},
 	{"stdio_dprintfs_cold", dprintfs, true},
 	{"stdio_standard_output", standard_output, false},

@@ -28,8 +28,9 @@ func TestTableRefuses(t *testing.T) {
 		cells []cell
 		wrong string
 	}{
-		"no verdict":       {"read write", []cell{{calls: "read"}}, "write"},
-		"two verdicts":     {"read", []cell{{calls: "read"}, {calls: "read"}}, "read"},
+		"no verdict":       {"read write", []cell{{calls: "read", checks: "peek"}}, "write"},
+		"two verdicts":     {"read", []cell{{calls: "read", checks: "peek"}, {calls: "read"}}, "read"},
+		"no check":         {"read", []cell{{calls: "read"}}, "read"},
 		"no such call":     {"read", []cell{{calls: "read recv"}}, "recv"},
 		"no such check":    {"read", []cell{{calls: "read", checks: "peek poke"}}, "poke"},
 		"no reason":        {"read", []cell{{calls: "read", path: degrade}}, "read"},
