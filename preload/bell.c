@@ -41,19 +41,21 @@ static int datagram_socket(void)
 	return fd < 0 ? fd : sd_hide(fd);
 }
 
-static void ring(uint64_t nonce)
+/* 1: a datagram is on its way, or the sleeper is gone. */
+static int ring(uint64_t nonce)
 {
 	struct sockaddr_un a;
 	socklen_t len = address_of(nonce, &a);
 	if (sd_g.out_fd < 0) {
 		int fd = datagram_socket();
 		if (fd < 0)
-			return;
+			return 0;
 		if (!sd_cas(&sd_g.out_fd, -1, fd))
 			sd_unhide(fd);
 	}
 	/* EAGAIN: rings enough are under way. ECONNREFUSED: the sleeper is gone. */
-	sd_sys(SYS_sendto, sd_g.out_fd, "", 0, MSG_DONTWAIT | MSG_NOSIGNAL, &a, len);
+	long r = sd_sys(SYS_sendto, sd_g.out_fd, "", 0, MSG_DONTWAIT | MSG_NOSIGNAL, &a, len);
+	return r == 0 || r == -EAGAIN || r == -ECONNREFUSED;
 }
 
 int sd_waker_init(struct sd_waker *w)
@@ -206,9 +208,8 @@ int sd_bell_pending(struct sd_bell *b)
 		sd_peek(&b->summary[3])) != 0;
 }
 
-void sd_bell_harvest(struct sd_bell *b, int index, void (*fn)(void *, unsigned), void *arg)
+static void harvest(struct sd_bell *b, uint64_t *bits, void (*fn)(void *, unsigned), void *arg)
 {
-	uint64_t *bits = bits_at(sd_g.bells, index);
 	for (unsigned s = 0; s < 4; s++) {
 		if (sd_peek(&b->summary[s]) == 0)
 			continue;
@@ -224,6 +225,17 @@ void sd_bell_harvest(struct sd_bell *b, int index, void (*fn)(void *, unsigned),
 			}
 		}
 	}
+}
+
+/* Twice: who found a bit set that the first pass clears did not ring (mark), and may have marked others
+ * where the first pass had been. Whoever relies on a bit that the second clears relies on a ring that
+ * comes after the call began. */
+void sd_bell_harvest(struct sd_bell *b, int index, void (*fn)(void *, unsigned), void *arg)
+{
+	uint64_t *bits = bits_at(sd_g.bells, index);
+	harvest(b, bits, fn, arg);
+	if (sd_bell_pending(b))
+		harvest(b, bits, fn, arg);
 }
 
 int sd_watch_arm(struct sd_watch_line *l, int bell, unsigned member)
@@ -246,8 +258,26 @@ void sd_watch_disarm(struct sd_watch_line *l, int bell, unsigned member)
 			sd_cas(&l->entry[i], e, 0);
 }
 
-static void mark(unsigned char *page, unsigned bell, unsigned member)
+/* The entry that this thread rang for last. While its member's bit stays set, the sleeper has not harvested
+ * since: it is being woken, and looks at all members. Not across a fork: then others set that bit, too,
+ * and may die before they ring. */
+static __thread struct {
+	unsigned char *page;
+	uint32_t entry, forks;
+} rung;
+static uint32_t forks;
+
+void sd_bell_fork(void) { sd_add(&forks, 1); }
+
+static int in_force(unsigned char *page, uint32_t e)
 {
+	return rung.page == page && rung.entry != e && (rung.entry ^ e) < 1 << 16 && rung.forks == sd_peek(&forks) &&
+	       sd_peek(&bits_at(page, (e >> 16) - 1)[(rung.entry & 0xffff) / 64]) >> (rung.entry % 64) & 1;
+}
+
+static void mark(unsigned char *page, uint32_t e, int shared)
+{
+	unsigned bell = (e >> 16) - 1, member = e & 0xffff;
 	if (bell >= SD_BELLS || member >= SD_MEMBERS_PER_BELL)
 		return;
 	struct sd_bell *b = bell_at(page, bell);
@@ -255,17 +285,20 @@ static void mark(unsigned char *page, unsigned bell, unsigned member)
 	if ((sd_peek(word) & bit) || (sd_or(word, bit) & bit))
 		return; /* marked and not harvested: the sleeper has been, or is being, told */
 	sd_or(&b->summary[member / 4096], 1ull << (member / 64 % 64));
+	if (in_force(page, e))
+		return;
 	if (sd_load(&b->parked)) {
 		sd_count(SD_COUNT_RING);
-		ring(sd_peek(&b->nonce));
+		if (ring(sd_peek(&b->nonce)) && !shared)
+			rung.page = page, rung.entry = e, rung.forks = sd_peek(&forks);
 	}
 }
 
-void sd_watch_fire(struct sd_watch_line *l, unsigned char *page)
+void sd_watch_fire(struct sd_watch_line *l, unsigned char *page, int shared)
 {
 	for (int i = 0; i < SD_WATCH_ENTRIES; i++) {
 		uint32_t e = sd_peek(&l->entry[i]);
 		if (e)
-			mark(page, (e >> 16) - 1, e & 0xffff);
+			mark(page, e, shared);
 	}
 }

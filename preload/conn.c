@@ -201,7 +201,7 @@ int sd_conn_demote_tx(struct sd_conn *c)
 		sd_count(SD_COUNT_TO_TCP);
 	}
 	sd_unlock(&d->tx_lock);
-	sd_watch_fire(&d->rx_watch, c->peer->bells);
+	sd_watch_fire(&d->rx_watch, c->peer->bells, 1);
 	return was_ring;
 }
 

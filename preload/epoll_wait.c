@@ -51,7 +51,7 @@ void sd_set_marked(void *arg, unsigned bit)
 	if (news(m))
 		sd_member_heat(m);
 	m->conn->unparked = 0;
-	if (!sd_settled(m->conn))
+	if (m->tx_armed || !sd_settled(m->conn)) /* only senders are asked to be careful */
 		sd_member_recent(m);
 }
 

@@ -13,6 +13,7 @@ static void before_fork(void)
 	sd_mutex_lock(&sd_promote_mutex);
 	sd_table_fork();
 	sd_claim_fork();
+	sd_bell_fork();
 	for (int fd = 0; fd < sd_peek(&sd_fd_top); fd++) {
 		struct sd_conn *c = sd_conn_of(fd);
 		sd_share_unconnected(fd);

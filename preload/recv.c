@@ -188,7 +188,7 @@ static void received(struct sd_conn *c)
 	if (c->careful_ns && ++c->unparked >= SD_UNPARKED)
 		sd_careless(c);
 	if (sd_watched(&d->tx_watch) && sd_rx_sender_wants(&c->rx))
-		sd_watch_fire(&d->tx_watch, c->peer->bells);
+		sd_watch_fire(&d->tx_watch, c->peer->bells, sd_peek(&d->rx_lock.mode));
 }
 
 /* over: the anchor has come to one of these, or an error waits, which a call that has bytes to return

@@ -115,7 +115,7 @@ static void published(struct sd_conn *c, int fd)
 	struct sd_direction *d = sd_out(c);
 	c->oneway = 0;
 	if (sd_watched(&d->rx_watch))
-		sd_watch_fire(&d->rx_watch, c->peer->bells);
+		sd_watch_fire(&d->rx_watch, c->peer->bells, sd_peek(&d->tx_lock.mode));
 	if (c->burst++ % 8 == 0)
 		look_at_anchor(c, fd, 0);
 }
@@ -189,7 +189,7 @@ int sd_send_fast(struct sd_conn *c, int fd, const void *b, size_t n)
 /* Somebody watches what sd_send_now published. */
 size_t sd_send_fire(struct sd_conn *c, size_t n)
 {
-	sd_watch_fire(&sd_out(c)->rx_watch, c->peer->bells);
+	sd_watch_fire(&sd_out(c)->rx_watch, c->peer->bells, sd_peek(&sd_out(c)->tx_lock.mode));
 	return sd_leave_with(n);
 }
 

@@ -46,8 +46,6 @@ SSE42 static inline uint32_t crc(uint32_t s, const void *p, size_t n)
 	return (uint32_t)c;
 }
 
-SSE42 uint32_t sd_trace_sum(uint32_t sum, const void *b, size_t n) { return crc(sum, b, n); }
-
 static uint64_t clock_ns(clockid_t c)
 {
 	struct timespec t;
@@ -95,8 +93,8 @@ void sd_trace_open(void)
 		return;
 	pid = sd_sys(SYS_getpid);
 	snprintf(path, sizeof path, "%s/%u-%llx.sdt", dir, pid, (unsigned long long)clock_ns(CLOCK_MONOTONIC));
-	if (!__builtin_cpu_supports("sse4.2")) {
-		complain("no SSE 4.2 for", path, 0);
+	if (!__builtin_cpu_supports("sse4.2") || !__builtin_cpu_supports("pclmul")) {
+		complain("no SSE 4.2 or PCLMUL for", path, 0);
 		return;
 	}
 	uint64_t size = limit ? strtoull(limit, NULL, 10) : 1ull << 30;

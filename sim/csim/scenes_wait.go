@@ -79,6 +79,87 @@ func epoll(w *World) {
 	})
 }
 
+// epollTwo: one set waits for two connections of one sender, which rings once for both.
+func epollTwo(w *World) {
+	a, b := w.process("a"), w.process("b")
+	var fds [2][2]int // of a and b
+	var streams [2]*stream
+	for i := range streams {
+		fds[0][i], fds[1][i] = w.connect(a, b)
+		w.ends[2*i+1].nonblock = true
+		streams[i] = &stream{w: w, id: i}
+	}
+	w.startMonitor()
+	n := w.Range(8, 60, "messages")
+	for role, p := range []*Process{a, b} {
+		p.Go("main", func(t *Thread) {
+			p.multi(1)
+			t.start(1, nil)
+			for _, fd := range fds[role] {
+				t.Call("sim_track", int64(fd), int64(role))
+			}
+			[]func(*Thread){
+				func(t *Thread) { alternate(t, streams, fds[0], n) },
+				func(t *Thread) { waitForBoth(t, streams, fds[1]) },
+			}[role](t)
+		})
+	}
+	w.AtEnd(func() {
+		for _, s := range streams {
+			if s.received != s.sent {
+				w.Failf("stream", "EOF after %d of %d bytes", s.received, s.sent)
+			}
+		}
+	})
+}
+
+func alternate(t *Thread, streams [2]*stream, fds [2]int, n int) {
+	w := t.p.w
+	for range n {
+		i := w.Choose(2, "which")
+		if r := t.send(fds[i], []byte{byteAt(i, streams[i].sent)}, 0); r != 1 {
+			w.Failf("result", "send: %d", r)
+		}
+		streams[i].sent++
+		if w.Choose(4, "nap") == 0 {
+			t.nap(time.Duration(w.Choose(3000, "us")) * time.Microsecond)
+		}
+	}
+	t.Block("end", func() bool { // or FIN would wake who should have been rung for
+		return streams[0].received == streams[0].sent && streams[1].received == streams[1].sent
+	}, -1)
+	for _, fd := range fds {
+		t.close(fd)
+	}
+}
+
+func waitForBoth(t *Thread, streams [2]*stream, fds [2]int) {
+	w, ep := t.p.w, t.epollCreate()
+	edge := []uint32{0, unix.EPOLLET}[w.Choose(2, "edge")]
+	for _, fd := range fds {
+		t.epollCtl(ep, unix.EPOLL_CTL_ADD, fd, unix.EPOLLIN|edge)
+	}
+	for !streams[0].ended || !streams[1].ended {
+		t.epollWait(ep)
+		for i, s := range streams {
+			for more := !s.ended; more; {
+				p, err := t.recv(fds[i], 4, 0)
+				if err < 0 && err != -int64(unix.EAGAIN) {
+					w.Failf("result", "recv: %d", err)
+				}
+				s.check(t, p, true)
+				more = len(p) > 0
+				if s.ended = err == 0 && len(p) == 0; s.ended {
+					t.epollCtl(ep, unix.EPOLL_CTL_DEL, fds[i], 0)
+				}
+			}
+		}
+	}
+	for _, fd := range fds {
+		t.close(fd)
+	}
+}
+
 // pool: each message is a job, and half of the jobs last until another message is taken: so the other
 // thread must be woken for it. Both threads are told of the end. A level that stays wakes the next
 // sleeper; for an edge only the sender's bell does.
