@@ -101,11 +101,13 @@ func (s *State) Shared(p, fd int32) bool {
 	return f != none && s.files[f].shared
 }
 
-// Unread tells whether bytes are left in a connection.
-func (s *State) Unread(p, fd int32) bool {
+// Watched tells whether a descriptor names a connection that is in an epoll set.
+func (s *State) Watched(p, fd int32) bool {
 	if !s.alive(p) {
 		return false
 	}
 	f := s.fileOf(p, fd)
-	return f != none && s.files[f].kind == tcpSocket && len(s.ends[s.files[f].end].rx) > 0
+	return f != none && s.files[f].kind == tcpSocket && slices.ContainsFunc(s.files, func(set file) bool {
+		return slices.ContainsFunc(set.items, func(it item) bool { return it.file == f })
+	})
 }

@@ -8,7 +8,7 @@
 #include <stdint.h>
 
 // Hash over all shapes and the version; both ends of an arena compare it.
-#define SD_ABI_HASH 0x1c14c8401edd3986ULL
+#define SD_ABI_HASH 0x30fadc5f05018051ULL
 
 // ABIVersion changes whenever anything in this file changes meaning without changing shape.
 // The hash over shapes and this number is what two sides compare; a mismatch means: stay on TCP.
@@ -176,12 +176,14 @@ _Static_assert(offsetof(struct sd_rx_line, pad5) == 24, "RxLine.");
 struct sd_watch_line {
 	uint32_t entry[SD_WATCH_ENTRIES];
 	uint32_t careful; // Careful: writer: the watching side, when it starts and stops to sleep often
-	uint8_t pad2[44];
+	uint32_t closed; // Closed: writer: the watching side, before its last close
+	uint8_t pad3[40];
 };
 _Static_assert(sizeof(struct sd_watch_line) == 64, "WatchLine");
 _Static_assert(offsetof(struct sd_watch_line, entry) == 0, "WatchLine.Entry");
 _Static_assert(offsetof(struct sd_watch_line, careful) == 16, "WatchLine.Careful");
-_Static_assert(offsetof(struct sd_watch_line, pad2) == 20, "WatchLine.");
+_Static_assert(offsetof(struct sd_watch_line, closed) == 20, "WatchLine.Closed");
+_Static_assert(offsetof(struct sd_watch_line, pad3) == 24, "WatchLine.");
 
 // LockLine is the LOCKED mode of one side of a direction: a futex lock between the processes and
 // threads which share that side.

@@ -30,6 +30,18 @@ void sd_unclaim(uint32_t arena, uint32_t slot, uint32_t end)
 		lock(sd_g.page_fd, F_UNLCK, place(arena, slot, end));
 }
 
+/* A child claims what it has inherited before it gives SD_CLAIM_ALL up, so that is looked at first. */
+int sd_claimed(uint32_t arena, uint32_t slot, uint32_t end)
+{
+	uint64_t at[] = {SD_CLAIM_ALL, place(arena, slot, end)};
+	for (int i = 0; i < 2; i++) {
+		struct flock l = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = at[i], .l_len = 1};
+		if (sd_sys(SYS_fcntl, sd_g.page_fd, F_OFD_GETLK, &l) < 0 || l.l_type != F_UNLCK)
+			return 1;
+	}
+	return in_common;
+}
+
 /* Before fork, at once for everything: another thread may close a connection before the child is there. */
 void sd_claim_fork(void)
 {

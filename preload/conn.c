@@ -272,7 +272,7 @@ static int peer_gone(int fd, int rd_shut)
 }
 
 /* After a FIN only the peer's socket tells a half-close from a full one: ask once, then at most once
- * in a tick of the coarse clock. Full close with bytes of ours unread is RST on Linux. */
+ * in a tick of the coarse clock, or when the peer says that it closes. Full close with bytes of ours unread is RST on Linux. */
 void sd_conn_hung_up(struct sd_conn *c, int fd, short events)
 {
 	struct sd_direction *out = sd_out(c);
@@ -283,7 +283,7 @@ void sd_conn_hung_up(struct sd_conn *c, int fd, short events)
 	int first = (events & ~c->kev) != 0;
 	c->kev |= events & (POLLRDHUP | POLLHUP);
 	sd_conn_think(c);
-	if (og == 0 || sd_class_of(out, og) == SD_CLASS_TCP || (!first && now == c->asked_ns))
+	if (og == 0 || sd_class_of(out, og) == SD_CLASS_TCP || (!first && now == c->asked_ns && !sd_tx_closed(&c->tx)))
 		return;
 	c->asked_ns = now;
 	if (events & POLLHUP) { /* RST, or both ways closed: the kernel answers from here on */
@@ -302,6 +302,16 @@ void sd_conn_hung_up(struct sd_conn *c, int fd, short events)
 	}
 }
 
+/* Two that close at once have both given up before either asks: then both are the last, else nobody. */
+static int last_holder(struct sd_conn *c)
+{
+	if (!sd_peek(&sd_in(c)->rx_lock.mode))
+		return 1;
+	sd_unclaim(c->peer->arena, c->slotno, c->end);
+	c->given_up = 1;
+	return !sd_claimed(c->peer->arena, c->slotno, c->end);
+}
+
 void sd_conn_closing(struct sd_conn *c, int fd)
 {
 	if (!sd_attached(c) || sd_load(&c->refs) != 1)
@@ -313,7 +323,10 @@ void sd_conn_closing(struct sd_conn *c, int fd)
 		sd_lock(&out->tx_lock);
 		sd_unlock(&out->tx_lock);
 	}
-	if (sd_tx_gen(in) != 0 && !sd_peek(&in->rx_lock.mode) && sd_rx_unread(&c->rx) != 0) {
+	if (!last_holder(c))
+		return;
+	sd_xchg(&in->rx_watch.closed, 1);
+	if (sd_tx_gen(in) != 0 && sd_rx_unread(&c->rx) != 0) {
 		struct linger l = {1, 0}; /* close with unread bytes is RST on Linux */
 		sd_sys(SYS_setsockopt, fd, SOL_SOCKET, SO_LINGER, &l, sizeof l);
 	}

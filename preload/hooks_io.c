@@ -11,7 +11,7 @@
  * section, what a handler may have changed since is looked at again, and …_now does it. */
 static inline int may_send(struct sd_conn *c, size_t n)
 {
-	return c && n - 1 < SD_SMALL && n <= c->tx.room && c->burst % 8 != 0 && !sd_multi();
+	return c && n - 1 < SD_SMALL && n <= c->tx.room && c->burst % 8 != 0 && !sd_tx_closed(&c->tx) && !sd_multi();
 }
 
 static inline size_t send_now(struct sd_conn *c, const void *b, size_t n)
@@ -37,8 +37,6 @@ static inline size_t recv_now(struct sd_conn *c, void *b, size_t n)
 
 static __attribute__((noinline)) ssize_t recv_one(struct sd_conn *c, int fd, void *b, size_t n, int flags)
 {
-	if (n == 0 && flags == 0)
-		return 0;
 	if ((flags & ~MSG_WAITALL) == 0 && sd_recv_fast(c, b, n))
 		return n;
 	struct iovec v = {b, n};
@@ -67,6 +65,8 @@ SD_EXPORT ssize_t read(int fd, void *b, size_t n)
 		return n <= c->rx.ready ? recv_now(c, b, n) : read_again(fd, b, n);
 	}
 	c = sd_live(fd);
+	if (c && n == 0) /* unlike recv(2) it does not ask the socket */
+		return 0;
 	return c ? recv_one(c, fd, b, n, 0) : sd_real()->read(fd, b, n);
 }
 
@@ -213,6 +213,8 @@ SD_EXPORT ssize_t writev(int fd, const struct iovec *v, int n)
 	struct sd_conn *c = sd_live(fd);
 	if (!c || n < 0 || n > 1024)
 		return sd_real()->writev(fd, v, n);
+	if (sd_iov_len(v, n) == 0)
+		return 0;
 	return sd_ret(sd_send(c, fd, v, n, 0, NULL));
 }
 
@@ -271,6 +273,8 @@ static ssize_t readv2(int fd, const struct iovec *v, int n, off_t off, int flags
 	struct sd_conn *c = sd_live(fd);
 	if (!c || off != -1 || n < 0 || n > 1024 || (flags & ~RWF_NOWAIT))
 		return sd_real()->preadv2(fd, v, n, off, flags);
+	if (sd_iov_len(v, n) == 0)
+		return 0;
 	return sd_ret(sd_recv(c, fd, v, n, flags & RWF_NOWAIT ? MSG_DONTWAIT : 0, NULL));
 }
 
@@ -279,6 +283,8 @@ static ssize_t writev2(int fd, const struct iovec *v, int n, off_t off, int flag
 	struct sd_conn *c = sd_live(fd);
 	if (!c || off != -1 || n < 0 || n > 1024 || (flags & ~RWF_NOWAIT))
 		return sd_real()->pwritev2(fd, v, n, off, flags);
+	if (sd_iov_len(v, n) == 0)
+		return 0;
 	return sd_ret(sd_send(c, fd, v, n, flags & RWF_NOWAIT ? MSG_DONTWAIT : 0, NULL));
 }
 

@@ -3,6 +3,7 @@
 #include <linux/sockios.h>
 #include <sched.h>
 #include <string.h>
+#include <sys/ioctl.h>
 
 #include "ring_fast.h"
 #include "sd.h"
@@ -96,7 +97,7 @@ static void look(struct sd_conn *c, size_t want)
 {
 	struct sd_rx *rx = &c->rx;
 	ssize_t had = sd_rx_avail(rx);
-	if (had < 0 || (size_t)had >= want)
+	if (had < 0 || (want > 0 && (size_t)had >= want))
 		return;
 	sd_rx_look(rx);
 	ssize_t now = sd_rx_avail(rx);
@@ -138,7 +139,10 @@ static ssize_t ring_try(struct sd_conn *c, int fd, const struct iovec *iov, int 
 		if (sd_tx_gen(d) == 0) {
 			ssize_t r = kernel_recv(fd, iov, n, skip, want, flags & ~MSG_WAITALL);
 			/* The sender may have left TCP after we looked; then EAGAIN or FIN means nothing. */
-			if (r == 0 && want > 0 && sd_tx_gen(d) == 0)
+			int q = 0;
+			if (r == 0 && want == 0 && sd_sys(SYS_ioctl, fd, SIOCINQ, &q) == 0 && q > 0)
+				return 0;
+			if (r == 0 && sd_tx_gen(d) == 0)
 				return ended(c, fd);
 			if (r > 0 || sd_tx_gen(d) == 0)
 				return r;
@@ -209,6 +213,15 @@ static size_t enough(struct sd_conn *c, int fd, int flags, size_t want)
 	return low < want ? low : want;
 }
 
+/* came: something that a receive would tell of. */
+static int came(struct sd_conn *c, int fd)
+{
+	struct pollfd p = {fd, POLLIN | POLLRDHUP, 0};
+	struct timespec zero = {0, 0};
+	return sd_sys(SYS_ppoll, &p, 1, &zero, 0, 8) == 1 ||
+	       (sd_attached(c) && (sd_conn_mask(c, fd) & (POLLIN | POLLERR)));
+}
+
 /* sd_recv_now where it has to think. */
 static int recv_fast(struct sd_conn *c, void *b, size_t n)
 {
@@ -237,6 +250,7 @@ ssize_t sd_recv(struct sd_conn *c, int fd, const struct iovec *iov, int n, int f
 	size_t done = 0, want = sd_iov_len(iov, n);
 	int64_t deadline = 0;
 	int peek = flags & MSG_PEEK, last = 0;
+	int waited = 0; /* who asks for no bytes waits once for something to come, and is not told what */
 	ssize_t r;
 	if (flags & (MSG_OOB | MSG_ERRQUEUE)) {
 		struct msghdr m = {.msg_iov = (struct iovec *)iov, .msg_iovlen = n};
@@ -244,10 +258,14 @@ ssize_t sd_recv(struct sd_conn *c, int fd, const struct iovec *iov, int n, int f
 	}
 	/* An empty ring means: spin, then sleep, and only then ask the anchor, which the sleep watches too.
 	 * A call that may not block asks at once. */
-	int ask = flags & MSG_DONTWAIT;
+	int ask = (flags & MSG_DONTWAIT) || want == 0;
 	sd_cancellation_point();
 	sd_handled = SD_NOTHING;
 	for (;;) {
+		if (waited && want == 0 && came(c, fd)) {
+			r = 0;
+			break;
+		}
 		size_t skip = peek ? 0 : done;
 		if (!sd_attached(c)) {
 			r = kernel_recv(fd, iov, n, skip, want - skip, flags & ~MSG_WAITALL);
@@ -279,7 +297,7 @@ ssize_t sd_recv(struct sd_conn *c, int fd, const struct iovec *iov, int n, int f
 				continue;
 			r = -EAGAIN; /* what was seen stays: wait for more */
 		}
-		if (r != -EAGAIN || want == 0)
+		if (r != -EAGAIN)
 			break;
 		if (sd_nonblock(c, fd, flags)) {
 			if (ask || !sd_attached(c) || (peek && done))
@@ -288,6 +306,7 @@ ssize_t sd_recv(struct sd_conn *c, int fd, const struct iovec *iov, int n, int f
 			continue;
 		}
 		int more = peek && done;
+		waited = 1;
 		if (!more && sd_attached(c) && sd_spin(c, fd, SD_WAIT_RX)) {
 			sd_enter();
 			sd_rx_look(&c->rx);
@@ -300,8 +319,11 @@ ssize_t sd_recv(struct sd_conn *c, int fd, const struct iovec *iov, int n, int f
 		}
 		if (deadline == 0)
 			deadline = sd_deadline(c, fd, SO_RCVTIMEO);
-		if ((r = sd_park(c, fd, more ? SD_WAIT_MORE : SD_WAIT_RX, deadline, done)) < 0)
+		if ((r = sd_park(c, fd, more ? SD_WAIT_MORE : SD_WAIT_RX, deadline, done)) < 0) {
+			if (want == 0)
+				r = 0;
 			break;
+		}
 		if (r == SD_RESTARTED)
 			deadline = 0;
 		ask = 1;

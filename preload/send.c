@@ -72,7 +72,8 @@ static void look_at_anchor(struct sd_conn *c, int fd, int now_anyway)
 		return;
 	struct pollfd p = {fd, POLLRDHUP, 0};
 	struct timespec zero = {0, 0};
-	if (sd_sys(SYS_ppoll, &p, 1, &zero, 0, 8) == 1)
+	/* Bytes that nobody will read may keep FIN back: then only the peer's socket tells that it is closed. */
+	if (sd_sys(SYS_ppoll, &p, 1, &zero, 0, 8) == 1 || sd_tx_closed(&c->tx))
 		sd_conn_hung_up(c, fd, p.revents);
 }
 
@@ -85,6 +86,8 @@ static ssize_t ring_try(struct sd_conn *c, const struct iovec *iov, int n, size_
 	uint32_t e = sd_peek(&c->slot->hdr.err[c->end]);
 	if (e && sd_cas(&c->slot->hdr.err[c->end], e, 0))
 		return -(ssize_t)e;
+	if (want == 0)
+		return c->tx.class == SD_CLASS_TCP ? -ESTALE : 0;
 	sd_tx_shrink(&c->tx);
 	if (c->burst == 0)
 		sd_poke(&d->tx.cpu, sched_getcpu() + 1);
@@ -125,7 +128,7 @@ static ssize_t ring_send(struct sd_conn *c, int fd, const struct iovec *iov, int
 	struct sd_direction *d = sd_out(c);
 	int locked = sd_multi() || sd_peek(&d->tx_lock.mode);
 	sd_enter();
-	if (c->kev & POLLRDHUP)
+	if ((c->kev & POLLRDHUP) || sd_tx_closed(&c->tx))
 		look_at_anchor(c, fd, 1);
 	if (locked) {
 		sd_lock(&d->tx_lock);
@@ -164,7 +167,7 @@ static int send_fast(struct sd_conn *c, int fd, const void *b, size_t n)
 	if (!sd_attached(c) || n == 0 || (c->kev & POLLRDHUP) || c->reset || sd_multi())
 		return 0;
 	struct sd_direction *d = sd_out(c);
-	if (sd_peek(&d->tx_lock.mode) || sd_peek(&c->slot->hdr.err[c->end]))
+	if (sd_peek(&d->tx_lock.mode) || sd_peek(&c->slot->hdr.err[c->end]) || sd_tx_closed(&c->tx))
 		return 0;
 	if (n > c->tx.room) {
 		sd_tx_aim(&c->tx);
@@ -200,8 +203,6 @@ ssize_t sd_send(struct sd_conn *c, int fd, const struct iovec *iov, int n, int f
 	int blocking = -1, spill = 0, once = 0;
 	ssize_t r;
 	sd_cancellation_point();
-	if (want == 0 && sd_attached(c) && on_ring(c, fd))
-		return 0;
 	sd_handled = SD_NOTHING;
 	if (flags & MSG_OOB) {
 		if (sd_attached(c)) {

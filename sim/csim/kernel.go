@@ -74,12 +74,12 @@ func (t *Thread) syscall(n int, a [6]int64) int64 {
 	case unix.SYS_GETTID:
 		return int64(t.ID + 1000)
 	case unix.SYS_FCNTL: // a claim: no point of its own, there is one on either side of it
-		if a[1] == unix.F_OFD_SETLK {
+		if a[1] == unix.F_OFD_SETLK || a[1] == unix.F_OFD_GETLK {
 			m, ok := p.fds[int(a[0])].(*memfd)
 			if !ok {
 				return errno(unix.EBADF)
 			}
-			return m.lock(addr(a[2]))
+			return m.lock(a[1], addr(a[2]))
 		}
 	case unix.SYS_EPOLL_PWAIT, unix.SYS_EPOLL_PWAIT2: // these sleep
 		if s, ok := p.fds[int(a[0])].(*epollSet); ok {

@@ -43,8 +43,14 @@ type memfd struct {
 func (*memfd) poll() uint16 { return 0 }
 func (f *memfd) close()     { f.opens = slices.DeleteFunc(f.opens, func(o *memfd) bool { return o == f }) }
 
-// lock is fcntl(F_OFD_SETLK) with struct flock, of one byte.
-func (f *memfd) lock(flock addr) int64 {
+// lock is fcntl(F_OFD_SETLK) or F_OFD_GETLK with struct flock, of one byte.
+func (f *memfd) lock(how int64, flock addr) int64 {
+	if how == unix.F_OFD_GETLK {
+		if !slices.ContainsFunc(f.opens, func(o *memfd) bool { return o != f && o.locks[*at[int64](flock + 8)] }) {
+			*at[int16](flock) = unix.F_UNLCK
+		}
+		return 0
+	}
 	if *at[int16](flock) == unix.F_UNLCK {
 		delete(f.locks, *at[int64](flock + 8))
 	} else {

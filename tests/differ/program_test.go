@@ -45,18 +45,14 @@ func newPlan(st style, c *coverage) *plan { return &plan{style: st, state: model
 // another way; docs/testing.md lists them.
 func (p *plan) tooLate(proc int32, kind model.Kind, args []int32) bool {
 	switch kind {
-	case model.Send:
-		return args[1] == 0 || p.state.PeerGone(proc, args[0])
-	case model.Recv:
-		return args[1] == 0
 	case model.SetOpt:
 		return args[1] == model.OptRcvLowat && args[2] > 1
 	case model.Connect:
 		return p.state.PeerGone(proc, args[0])
 	case model.Close:
-		return p.spent(proc, args[0])
+		return p.watchedByTwo(proc, args[0])
 	case model.Dup3:
-		return p.spent(proc, args[1])
+		return p.watchedByTwo(proc, args[1])
 	case model.EpCtl, model.Poll:
 		return p.sharedSet(proc, args[0]) || p.sharedSet(proc, args[2])
 	case model.EpWait:
@@ -72,13 +68,9 @@ func (p *plan) sharedSet(proc, fd int32) bool {
 	return p.state.Shared(proc, fd) && p.state.Place(proc, fd) == "epoll"
 }
 
-// spent: a connection that two processes have or had, with bytes unread or ended both ways.
-func (p *plan) spent(proc, fd int32) bool {
-	if !p.state.Shared(proc, fd) {
-		return false
-	}
-	place := p.state.Place(proc, fd)
-	return p.state.Unread(proc, fd) || place == "closed" || place == "failed" || place == "timeWait"
+// watchedByTwo: a connection that two processes have or had, and that is in an epoll set.
+func (p *plan) watchedByTwo(proc, fd int32) bool {
+	return p.state.Shared(proc, fd) && p.state.Watched(proc, fd)
 }
 
 // preview tells whether an operation may sleep, must sleep, or may end its process.

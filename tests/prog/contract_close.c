@@ -82,6 +82,49 @@ static void epipe_after_close(struct link *l)
 	expect_eof(l);
 }
 
+// Calls for no bytes ask the socket, but for those of the read and the writev family.
+static void nothing_asked_for(struct link *l)
+{
+	char c = 0;
+	struct iovec none = {&c, 0};
+	EQ(recv(l->s, &c, 0, MSG_DONTWAIT | MSG_PEEK), -1);
+	post_asleep(l, OP_SEND, 8);
+	EQ(recv(l->s, &c, 0, 0), 0);
+	EQ(answer(l), 8);
+	until_arrived(l->s, 8);
+	EQ(recv(l->s, &c, 0, MSG_DONTWAIT), 0);
+	get(l, 8);
+	ERR(recv(l->s, &c, 0, MSG_DONTWAIT), EAGAIN);
+	put(l, 8);
+	EQ(send(l->s, &c, 0, 0), 0);
+	post_asleep(l, OP_CLOSE, 0);
+	EQ(recv(l->s, &c, 0, 0), 0);
+	EQ(answer(l), 0);
+	until_event(l->s, POLLERR);
+	EQ(readv(l->s, &none, 1), 0);
+	EQ(read(l->s, &c, 0), 0);
+	EQ(writev(l->s, &none, 1), 0);
+	ERR(recv(l->s, &c, 0, 0), ECONNRESET);
+	ERR(send(l->s, &c, 0, MSG_NOSIGNAL), EPIPE);
+	EQ(writev(l->s, &none, 1), 0);
+	EQ(recv(l->s, &c, 0, 0), 0);
+}
+
+// Whoever knows that the peer has closed is told so by the second send: the first is answered by RST.
+static void closed_is_known_at_once(struct link *l)
+{
+	EQ(ask(l, OP_SEND, 8), 8);
+	get(l, 8);
+	for (int i = 0; i < 5; i++) {
+		put(l, 1);
+		EQ(ask(l, OP_RECV, 1), 1);
+	}
+	EQ(ask(l, OP_CLOSE, 0), 0);
+	EQ(send(l->s, "x", 1, MSG_NOSIGNAL), 1);
+	until_event(l->s, POLLHUP);
+	ERR(send(l->s, "x", 1, MSG_NOSIGNAL), EPIPE);
+}
+
 static volatile sig_atomic_t pipes;
 
 static void on_pipe(int sig)
@@ -256,6 +299,9 @@ const struct check close_checks[] = {
 	{"half_close_of_the_peer", half_close_of_the_peer, false},
 	{"half_close_of_the_peer_cold", half_close_of_the_peer, true},
 	{"half_close_then_large_reply", half_close_then_large_reply, false},
+	{"nothing_asked_for", nothing_asked_for, false},
+	{"nothing_asked_for_cold", nothing_asked_for, true},
+	{"closed_is_known_at_once", closed_is_known_at_once, false},
 	{"epipe_after_close", epipe_after_close, false},
 	{"sigpipe", sigpipe, false},
 	{"sigpipe_kills", sigpipe_kills, false},
