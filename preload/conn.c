@@ -106,7 +106,7 @@ void sd_conn_stdio(struct sd_conn *c, int fd, int to)
 	sd_conn_demote_tx(c);
 	sd_members_on_tcp(c);
 	if (to == 0)
-		sd_count(SD_COUNT_UNHOOKED);
+		sd_stdio_input();
 }
 
 void sd_conn_tick(struct sd_conn *c, int fd)

@@ -166,6 +166,24 @@ static int signals(struct sd_conn *c, int fd)
 	return 0;
 }
 
+/* Of this process, or of one that shares the connection by fork: a further number of it. */
+SD_EXPORT int pidfd_getfd(int pidfd, int target, unsigned flags)
+{
+	int to = sd_ret(sd_sys(SYS_pidfd_getfd, pidfd, target, flags)), e = errno;
+	uint64_t cookie = 0, other;
+	socklen_t n = sizeof cookie, k = sizeof other;
+	if (to < 0 || sd_foreign() || sd_sys(SYS_getsockopt, to, SOL_SOCKET, SO_COOKIE, &cookie, &n) < 0)
+		return to;
+	for (int fd = 0; fd < sd_peek(&sd_fd_top); fd++)
+		if (fd != to && sd_conn_of(fd) && sd_sys(SYS_getsockopt, fd, SOL_SOCKET, SO_COOKIE, &other, &k) == 0 &&
+		    other == cookie) {
+			sd_alias(fd, to);
+			break;
+		}
+	errno = e;
+	return to;
+}
+
 static int fcntl_common(int fd, int cmd, void *arg, int (*real)(int, int, void *))
 {
 	if (sd_is_hidden(fd))
@@ -238,3 +256,8 @@ SD_EXPORT int sockatmark(int fd)
 	int at;
 	return ioctl(fd, SIOCATMARK, &at) < 0 ? -1 : at;
 }
+
+SD_ALIAS(__connect, connect);
+SD_ALIAS(__close, close);
+SD_ALIAS(__fcntl, fcntl);
+SD_ALIAS(__dup2, dup2);

@@ -251,6 +251,9 @@ SD_EXPORT ssize_t sendmsg(int fd, const struct msghdr *m, int flags)
 SD_EXPORT int sendmmsg(int fd, struct mmsghdr *v, unsigned n, int flags)
 {
 	struct sd_conn *c = sd_live(fd);
+	for (unsigned i = 0; sd_g.on && i < n && i < 1024; i++)
+		if (v[i].msg_hdr.msg_controllen)
+			passing(&v[i].msg_hdr);
 	if (!c)
 		return sd_real()->sendmmsg(fd, v, n, flags);
 	unsigned i = 0;
@@ -343,3 +346,7 @@ SD_EXPORT ssize_t sendfile(int out, int in, off_t *off, size_t n)
 }
 
 SD_EXPORT ssize_t sendfile64(int out, int in, off_t *off, size_t n) { return sendfile(out, in, off, n); }
+
+SD_ALIAS(__read, read);
+SD_ALIAS(__write, write);
+SD_ALIAS(__send, send);

@@ -84,6 +84,17 @@ static int ours(FILE *f)
 	return s != NULL;
 }
 
+/* libc's own stream over 0 would find the anchor. What it has read already comes first: then it stays, and is
+ * counted. */
+void sd_stdio_input(void)
+{
+	FILE *f = stdin && stdin->_IO_read_ptr == stdin->_IO_read_end && !ours(stdin) ? stream_over(0, "r") : NULL;
+	if (f)
+		stdin = f;
+	else if (stdin && !ours(stdin))
+		sd_count(SD_COUNT_UNHOOKED);
+}
+
 void sd_stdio_fork_child(void) { mutex = 0; }
 
 SD_EXPORT FILE *fdopen(int fd, const char *mode)

@@ -183,3 +183,6 @@ SD_EXPORT int epoll_pwait2(int ep, struct epoll_event *ev, int max, const struct
 		return sd_real()->epoll_pwait2(ep, ev, max, t, mask);
 	return sd_ret(sd_set_wait(s, ev, max, from_ts(t), mask));
 }
+
+SD_ALIAS(__poll, poll);
+SD_ALIAS(__select, select);

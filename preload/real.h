@@ -7,12 +7,16 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <sys/epoll.h>
+#include <sys/pidfd.h>
 #include <sys/select.h>
 #include <sys/socket.h>
 #include <sys/types.h>
 #include <sys/uio.h>
 
 #include "sd.h"
+
+struct aiocb;
+struct aiocb64;
 
 #define SD_REAL_FUNCTIONS(X)                                                                           \
 	X(ssize_t, read, (int, void *, size_t))                                                        \
@@ -74,6 +78,23 @@
 	X(int, epoll_wait, (int, struct epoll_event *, int, int))                                      \
 	X(int, epoll_pwait, (int, struct epoll_event *, int, int, const sigset_t *))                   \
 	X(int, epoll_pwait2, (int, struct epoll_event *, int, const struct timespec *, const sigset_t *)) \
+	X(ssize_t, __read, (int, void *, size_t))                                                      \
+	X(ssize_t, __write, (int, const void *, size_t))                                               \
+	X(ssize_t, __send, (int, const void *, size_t, int))                                           \
+	X(int, __connect, (int, const struct sockaddr *, socklen_t))                                   \
+	X(int, __close, (int))                                                                         \
+	X(int, __fcntl, (int, int, void *))                                                            \
+	X(int, __dup2, (int, int))                                                                     \
+	X(int, __poll, (struct pollfd *, nfds_t, int))                                                 \
+	X(int, __select, (int, fd_set *, fd_set *, fd_set *, struct timeval *))                        \
+	X(int, pidfd_getfd, (int, int, unsigned))                                                      \
+	X(long, syscall, (long, long, long, long, long, long, long))                                   \
+	X(int, aio_read, (struct aiocb *))                                                             \
+	X(int, aio_read64, (struct aiocb64 *))                                                         \
+	X(int, aio_write, (struct aiocb *))                                                            \
+	X(int, aio_write64, (struct aiocb64 *))                                                        \
+	X(int, lio_listio, (int, struct aiocb *const *, int, struct sigevent *))                       \
+	X(int, lio_listio64, (int, struct aiocb64 *const *, int, struct sigevent *))                   \
 	X(int, sigaction, (int, const struct sigaction *, struct sigaction *))                         \
 	X(int, __sigaction, (int, const struct sigaction *, struct sigaction *))                       \
 	X(sighandler_t, signal, (int, sighandler_t))                                                   \
@@ -102,6 +123,8 @@ static inline struct sd_real *sd_real(void)
 }
 
 #define SD_EXPORT __attribute__((visibility("default")))
+/* Another name of a function of the same file. */
+#define SD_ALIAS(name, of) extern SD_EXPORT __typeof(of) name __attribute__((alias(#of), copy(of)))
 
 /* The connection, if its bytes are our business. */
 static inline struct sd_conn *sd_live(int fd)

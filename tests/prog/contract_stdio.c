@@ -235,6 +235,7 @@ const struct check stdio_checks[] = {
 	{"stdio_dprintfs_cold", dprintfs, true},
 	{"stdio_standard_output", standard_output, false},
 	{"stdio_standard_output_cold", standard_output, true},
+	{"stdio_standard_input", standard_input, false},
 	{"stdio_standard_input_cold", standard_input, true},
 	{"stdio_accepted_as_standard_input", accepted_as_standard_input, true},
 	{"stdio_program_writes", program_writes, false},
