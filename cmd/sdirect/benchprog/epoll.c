@@ -11,7 +11,7 @@
 
 #include "bench.h"
 
-enum { ACTIVE = 10, EVENTS = 256, BACKLOG = 4096, BURST = 100, WARM_MIN = 4, SETUP_S = 40, SLICES = 20 };
+enum { ACTIVE = 10, EVENTS = 256, BACKLOG = 4096, BURST = 100, WARM_MIN = 4, SETUP_S = 10, SLICES = 20 };
 
 static void room_for_descriptors(void)
 {
