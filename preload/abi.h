@@ -8,7 +8,7 @@
 #include <stdint.h>
 
 // Hash over all shapes and the version; both ends of an arena compare it.
-#define SD_ABI_HASH 0x30fadc5f05018051ULL
+#define SD_ABI_HASH 0xed0510ce5b173349ULL
 
 // ABIVersion changes whenever anything in this file changes meaning without changing shape.
 // The hash over shapes and this number is what two sides compare; a mismatch means: stay on TCP.
@@ -58,6 +58,10 @@
 // at exit, exec and kill -9. A slot is used again only when neither end is claimed. A forked child is
 // born with a lock on byte ClaimAll, until it has claimed what it inherited.
 #define SD_CLAIM_ALL 281474976710656ULL
+
+// ClaimClosing is added to e by who closes an end that a fork shares: it changes its claim, asks whether
+// another is left to close it, and uses the slot until it has closed.
+#define SD_CLAIM_CLOSING 2
 
 // SegDescs is how many segment descriptors a direction keeps; a sender opens segment g+1 only
 // while g+1 − RGen < SegDescs.

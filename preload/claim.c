@@ -30,6 +30,15 @@ void sd_unclaim(uint32_t arena, uint32_t slot, uint32_t end)
 		lock(sd_g.page_fd, F_UNLCK, place(arena, slot, end));
 }
 
+/* Claimed all the while: the closing byte first. */
+int sd_claim_closing(uint32_t arena, uint32_t slot, uint32_t end)
+{
+	if (in_common || !sd_claim(arena, slot, end + SD_CLAIM_CLOSING))
+		return 0;
+	sd_unclaim(arena, slot, end);
+	return 1;
+}
+
 /* A child claims what it has inherited before it gives SD_CLAIM_ALL up, so that is looked at first. */
 int sd_claimed(uint32_t arena, uint32_t slot, uint32_t end)
 {

@@ -246,8 +246,8 @@ void sd_mon_note(struct sd_conn *c, int fd, unsigned why)
 void sd_mon_gone(struct sd_conn *c)
 {
 	struct sd_msg m = {.type = SD_MSG_GONE, .cookie = c->cookie};
-	if (c->slot && !c->given_up) /* else the introduction may be on its way to a process that does not look again */
-		sd_unclaim(c->peer->arena, c->slotno, c->end);
+	if (c->slot) /* else the introduction may be on its way to a process that does not look again */
+		sd_unclaim(c->peer->arena, c->slotno, c->end + (c->closing ? SD_CLAIM_CLOSING : 0));
 	if (c->slot && !c->peer->lost) {
 		m.arena = c->peer->arena;
 		m.slot = c->slotno;

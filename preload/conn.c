@@ -302,14 +302,13 @@ void sd_conn_hung_up(struct sd_conn *c, int fd, short events)
 	}
 }
 
-/* Two that close at once have both given up before either asks: then both are the last, else nobody. */
+/* Two that close at once have both said so before either asks: then both are the last, else nobody. */
 static int last_holder(struct sd_conn *c)
 {
 	if (!sd_peek(&sd_in(c)->rx_lock.mode))
 		return 1;
-	sd_unclaim(c->peer->arena, c->slotno, c->end);
-	c->given_up = 1;
-	return !sd_claimed(c->peer->arena, c->slotno, c->end);
+	c->closing = sd_claim_closing(c->peer->arena, c->slotno, c->end);
+	return c->closing && !sd_claimed(c->peer->arena, c->slotno, c->end);
 }
 
 void sd_conn_closing(struct sd_conn *c, int fd)

@@ -101,7 +101,7 @@ struct sd_conn {
 	uint32_t switching;  /* 1 while a thread switches our sending direction */
 	uint8_t blocks;	     /* no O_NONBLOCK, if that is known */
 	uint8_t known;	     /* SD_KNOWN_…: what need not be asked of the kernel again */
-	uint8_t given_up;    /* our claim on the slot, already */
+	uint8_t closing;     /* our claim on the slot is that of who closes */
 	uint8_t reset;	     /* the peer died with bytes of ours unread: for the program a RST came */
 	uint32_t kev;	     /* POLLRDHUP, POLLHUP once the anchor showed them */
 	uint8_t oneway;	     /* receives since the last send, up to SD_ONEWAY: then it only receives */
@@ -197,6 +197,7 @@ void sd_client_moved(int from, int to);
 /* ---- claims on slots (claim.c) ---- */
 int sd_claim(uint32_t arena, uint32_t slot, uint32_t end); /* 0: no memory for a lock */
 void sd_unclaim(uint32_t arena, uint32_t slot, uint32_t end);
+int sd_claim_closing(uint32_t arena, uint32_t slot, uint32_t end); /* 0: it was not to be had */
 int sd_claimed(uint32_t arena, uint32_t slot, uint32_t end); /* by another process; 1 if that is not known */
 void sd_claim_fork(void);
 void sd_claim_fork_parent(void);

@@ -31,9 +31,10 @@ func Claimed(fd int, arena, slot uint32, end int) bool {
 }
 
 // ClaimPlaces is where a use of an end of a slot shows, in the order in which to look: a child claims
-// what it has inherited before it gives ClaimAll up.
-func ClaimPlaces(arena, slot uint32, end int) [2]int64 {
-	return [2]int64{ClaimAll, claimAt(arena, slot, end)}
+// what it has inherited before it gives ClaimAll up, and who closes claims the end as one that closes
+// (ClaimClosing) before it gives its claim up.
+func ClaimPlaces(arena, slot uint32, end int) [3]int64 {
+	return [3]int64{ClaimAll, claimAt(arena, slot, end), claimAt(arena, slot, end+ClaimClosing)}
 }
 
 func claimAt(arena, slot uint32, end int) int64 {

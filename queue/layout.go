@@ -71,6 +71,10 @@ const (
 // born with a lock on byte ClaimAll, until it has claimed what it inherited.
 const ClaimAll = 1 << 48
 
+// ClaimClosing is added to e by who closes an end that a fork shares: it changes its claim, asks whether
+// another is left to close it, and uses the slot until it has closed.
+const ClaimClosing = 2
+
 // SegDescs is how many segment descriptors a direction keeps; a sender opens segment g+1 only
 // while g+1 − RGen < SegDescs.
 const SegDescs = 8

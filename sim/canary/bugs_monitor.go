@@ -26,5 +26,5 @@ var decisions = []Bug{
 	{"mon-page-in-use", "a bell page is dropped with the first process of its family", []string{"c-mon-heirs"}, []Edit{{registry,
 		"f.members == 0 && len(f.arenas) == 0", "true", true}}},
 	{"mon-claims-in-passing", "a look at claims misses a child that passes from one to the other", []string{"c-mon-heirs"}, []Edit{{claims,
-		"return [2]int64{ClaimAll, claimAt(arena, slot, end)}", "if PLANTED {\n\t\treturn [2]int64{claimAt(arena, slot, end), ClaimAll}\n\t}\n\treturn [2]int64{ClaimAll, claimAt(arena, slot, end)}", false}}},
+		"return [3]int64{ClaimAll, claimAt(arena, slot, end), claimAt(arena, slot, end+ClaimClosing)}", "if PLANTED {\n\t\treturn [3]int64{claimAt(arena, slot, end), claimAt(arena, slot, end+ClaimClosing), ClaimAll}\n\t}\n\treturn [3]int64{ClaimAll, claimAt(arena, slot, end), claimAt(arena, slot, end+ClaimClosing)}", false}}},
 }
