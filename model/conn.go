@@ -28,7 +28,7 @@ func (s *State) taken(e, addr int32) bool {
 		if int32(i) == e || other.addr != addr || other.tcp == closed && !other.bound && !(other.orphan && other.timeWait) {
 			continue
 		}
-		if !other.reuse || !s.ends[e].reuse || other.tcp == listening {
+		if other.opt[OptReuseAddr] == 0 || s.ends[e].opt[OptReuseAddr] == 0 || other.tcp == listening {
 			return true
 		}
 	}
@@ -47,7 +47,7 @@ func (n step) listen() []Branch {
 	case end.tcp == closed && end.bound && n.taken(e, end.addr):
 		return n.fail(eaddrinuse)
 	}
-	if end.addr == none {
+	if !end.bound { // a name that it has had from a listener is gone
 		end.addr = AnyPort
 	}
 	end.tcp = listening
@@ -64,6 +64,10 @@ func (n step) connect() []Branch {
 	e, errno := n.tcpOf(n.p, n.op.Arg[0])
 	if errno != 0 {
 		return n.fail(errno)
+	}
+	if n.op.Arg[1] == Unspec {
+		n.disconnect(e)
+		return n.one(0)
 	}
 	end := &n.ends[e]
 	wait := n.waits(end, 0)
@@ -89,7 +93,7 @@ func (n step) connect() []Branch {
 	case end.tcp == synSent && !wait:
 		return n.fail(answer)
 	case end.tcp == synSent:
-		return n.sleep(end.sndTimeo, -answer)
+		return n.sleep(end.opt[OptSndTimeo], -answer)
 	case end.tcp == closed:
 		errno := end.err
 		if errno == 0 {
@@ -106,7 +110,7 @@ func (n step) connect() []Branch {
 // handshake sends a SYN. What answers it does so before connect looks again.
 func (s *State) handshake(e, addr int32) {
 	end := &s.ends[e]
-	if end.addr == none {
+	if !end.bound { // a name that it has had from a listener is gone
 		end.addr = AnyPort
 	}
 	end.remote = addr
@@ -129,8 +133,7 @@ func (s *State) handshake(e, addr int32) {
 	}
 	child := s.newEnd(endpoint{
 		tcp: established, link: connected, file: none, addr: addr, remote: s.ends[e].addr, peer: e, parent: l,
-		lowat: s.ends[l].lowat, linger0: s.ends[l].linger0, reuse: s.ends[l].reuse,
-		rcvTimeo: s.ends[l].rcvTimeo, sndTimeo: s.ends[l].sndTimeo,
+		opt: s.ends[l].opt.inherited(),
 	})
 	s.ends[l].queue = append(s.ends[l].queue, child)
 	s.ends[e].tcp, s.ends[e].peer = established, child
@@ -150,7 +153,7 @@ func (n step) accept() []Branch {
 	case len(l.queue) == 0 && !n.waits(l, 0):
 		return n.fail(eagain)
 	case len(l.queue) == 0:
-		return n.sleep(l.rcvTimeo, -eagain)
+		return n.sleep(l.opt[OptRcvTimeo], -eagain)
 	}
 	child := l.queue[0]
 	l.queue = l.queue[1:]
@@ -217,7 +220,7 @@ func (s *State) finish(e int32) {
 	s.emit(end.peer, fin)
 }
 
-// disconnect is tcp_disconnect: the endpoint is new again, but for its address if bound.
+// disconnect is tcp_disconnect: the endpoint is new again, but for its address.
 func (s *State) disconnect(e int32) {
 	end := &s.ends[e]
 	switch end.tcp {
@@ -233,9 +236,7 @@ func (s *State) disconnect(e int32) {
 	end.tcp, end.link = closed, unconnected
 	end.peer, end.remote, end.shut, end.own, end.done = none, none, 0, 0, false
 	end.rx, end.sure, end.wire = nil, 0, nil
-	if !end.bound {
-		end.addr = none
-	}
+	end.timeWait, end.strained, end.unseen = false, false, false
 	s.wake(e, failure)
 }
 
@@ -261,7 +262,7 @@ func (s *State) release(e int32) {
 	case end.tcp == synSent:
 		end.tcp = closed
 	case end.tcp == closed:
-	case end.sure > 0 || end.linger0:
+	case end.sure > 0 || end.opt[OptLinger0] != 0:
 		s.reset(e)
 	case len(end.rx) > 0:
 		end.wire = slices.Insert(slices.Clone(end.wire), 0, doubt)

@@ -215,7 +215,11 @@ func (s *State) reports(ep, at int32) []int32 {
 	must, may = must&it.interest(), may&it.interest()
 	listed := slices.Contains(s.files[ep].ready, at)
 	if before, too, ok := s.before(it.file); ok && listed && (before|too)&it.interest() != 0 {
-		return []int32{must, before & it.interest(), (before | too) & it.interest()}
+		options := []int32{must, before & it.interest(), (before | too) & it.interest()}
+		if it.events&evET != 0 { // the end is what made it ready again
+			options = append(options, 0)
+		}
+		return options
 	}
 	switch {
 	case !listed && !it.maybe && may == 0:
@@ -244,11 +248,13 @@ func (n step) epWait() []Branch {
 		return n.fail(einval)
 	}
 	chosen := [][]int32{{}} // each is a list of pairs (item, events)
+	certain := false
 	for at := range n.files[ep].items {
 		if n.files[ep].items[at].file == none {
 			continue
 		}
 		options := n.reports(ep, int32(at))
+		certain = certain || options[0] != 0
 		var more [][]int32
 		for _, c := range chosen {
 			for _, r := range options {
@@ -263,6 +269,9 @@ func (n step) epWait() []Branch {
 	}
 	var b []Branch
 	for _, c := range chosen {
+		if n.late && certain && len(c) == 0 {
+			continue
+		}
 		for _, some := range subsets(c, most) {
 			next := n.on(n.clone())
 			if len(some) == 0 && ms < 0 {

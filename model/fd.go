@@ -4,7 +4,7 @@ import "syscall"
 
 func (n step) socket() []Branch {
 	flags := n.op.Arg[0]
-	e := n.newEnd(endpoint{file: none, addr: none, remote: none, peer: none, parent: none, lowat: 1})
+	e := n.newEnd(endpoint{file: none, addr: none, remote: none, peer: none, parent: none, opt: fresh(n.op.Arg[1])})
 	f := n.newFile(file{kind: tcpSocket, end: e, nonblock: flags&syscall.SOCK_NONBLOCK != 0})
 	n.ends[e].file = f
 	return n.one(n.install(n.p, f, 0, flags&syscall.SOCK_CLOEXEC != 0))
@@ -99,59 +99,6 @@ func (n step) getFD() []Branch {
 		return n.one(syscall.FD_CLOEXEC)
 	}
 	return n.one(0)
-}
-
-func (n step) setOpt() []Branch {
-	e, errno := n.tcpOf(n.p, n.op.Arg[0])
-	if errno != 0 {
-		return n.fail(errno)
-	}
-	end, v := &n.ends[e], n.op.Arg[2]
-	switch n.op.Arg[1] {
-	case OptLinger0:
-		end.linger0 = v != 0
-	case OptRcvTimeo:
-		end.rcvTimeo = v
-	case OptSndTimeo:
-		end.sndTimeo = v
-	case OptRcvLowat:
-		end.lowat = max(v, 1)
-		switch { // tcp_set_rcvlowat looks for data that is enough now
-		case end.done || end.sure >= end.lowat:
-			n.wake(e, in)
-		case len(end.rx) > 0:
-			n.perhaps(e, in)
-		}
-	case OptReuseAddr:
-		end.reuse = v != 0
-	}
-	return n.one(0)
-}
-
-func (n step) getOpt() []Branch {
-	e, errno := n.tcpOf(n.p, n.op.Arg[0])
-	if errno != 0 {
-		return n.fail(errno)
-	}
-	end := &n.ends[e]
-	v := int32(0)
-	switch n.op.Arg[1] {
-	case OptLinger0:
-		v = truth(end.linger0)
-	case OptRcvTimeo:
-		v = end.rcvTimeo
-	case OptSndTimeo:
-		v = end.sndTimeo
-	case OptRcvLowat:
-		v = end.lowat
-	case OptReuseAddr:
-		v = truth(end.reuse)
-	case OptError:
-		v, end.err = end.err, 0
-	case OptAccepting:
-		v = truth(end.tcp == listening)
-	}
-	return n.one(v)
 }
 
 func truth(b bool) int32 {

@@ -52,32 +52,32 @@ var kinds = [Kinds]struct {
 	name string
 	args []string
 }{
-	Socket:   {"socket", []string{"flags"}},           // SOCK_NONBLOCK, SOCK_CLOEXEC
-	Bind:     {"bind", []string{"fd", "addr"}},        // addr: one of the program's addresses
-	Listen:   {"listen", []string{"fd", "backlog"}},   //
-	Connect:  {"connect", []string{"fd", "addr"}},     //
-	Accept:   {"accept", []string{"fd", "flags"}},     //
-	Send:     {"send", []string{"fd", "n", "flags"}},  // the bytes are named by the operation: Op.ID
-	Recv:     {"recv", []string{"fd", "n", "flags"}},  //
-	Shutdown: {"shutdown", []string{"fd", "how"}},     //
-	Close:    {"close", []string{"fd"}},               //
-	Dup:      {"dup", []string{"fd"}},                 //
-	Dup3:     {"dup3", []string{"fd", "to", "flags"}}, //
+	Socket:   {"socket", []string{"flags", "family"}},        // SOCK_NONBLOCK, SOCK_CLOEXEC; a Family
+	Bind:     {"bind", []string{"fd", "addr"}},               // addr: one of the program's addresses
+	Listen:   {"listen", []string{"fd", "backlog"}},          //
+	Connect:  {"connect", []string{"fd", "addr"}},            // or Unspec
+	Accept:   {"accept", []string{"fd", "flags"}},            //
+	Send:     {"send", []string{"fd", "n", "flags", "form"}}, // the bytes are named by the operation: Op.ID
+	Recv:     {"recv", []string{"fd", "n", "flags", "form"}}, //
+	Shutdown: {"shutdown", []string{"fd", "how"}},            //
+	Close:    {"close", []string{"fd"}},                      //
+	Dup:      {"dup", []string{"fd"}},                        //
+	Dup3:     {"dup3", []string{"fd", "to", "flags"}},        //
 	DupFD:    {"dupfd", []string{"fd", "min", "cloexec"}},
 	SetFL:    {"setfl", []string{"fd", "flags"}}, // F_SETFL: O_NONBLOCK or 0
 	GetFL:    {"getfl", []string{"fd"}},          // O_NONBLOCK or 0
 	SetFD:    {"setfd", []string{"fd", "flags"}},
 	GetFD:    {"getfd", []string{"fd"}},
-	SetOpt:   {"setopt", []string{"fd", "opt", "value"}},                 // opt: an Option
-	GetOpt:   {"getopt", []string{"fd", "opt"}},                          //
-	Inq:      {"inq", []string{"fd"}},                                    // FIONREAD
-	Name:     {"name", []string{"fd", "peer"}},                           // getsockname, getpeername: the address, AnyPort
-	Poll:     {"poll", []string{"fd", "events", "fd2", "events2", "ms"}}, // fd2 < 0: one descriptor
+	SetOpt:   {"setopt", []string{"fd", "opt", "value"}},                         // opt: an Option
+	GetOpt:   {"getopt", []string{"fd", "opt"}},                                  //
+	Inq:      {"inq", []string{"fd"}},                                            // FIONREAD
+	Name:     {"name", []string{"fd", "peer"}},                                   // getsockname, getpeername: the address, AnyPort
+	Poll:     {"poll", []string{"fd", "events", "fd2", "events2", "ms", "form"}}, // fd2 < 0: one descriptor
 	EpCreate: {"epcreate", []string{"flags"}},
 	EpCtl:    {"epctl", []string{"ep", "op", "fd", "events"}}, // the user's data is the descriptor
-	EpWait:   {"epwait", []string{"ep", "max", "ms"}},
-	Fork:     {"fork", []string{"child"}}, // the child is that process
-	Exec:     {"exec", nil},               // of the same interpreter
+	EpWait:   {"epwait", []string{"ep", "max", "ms", "form"}},
+	Fork:     {"fork", []string{"child", "form"}}, // the child is that process
+	Exec:     {"exec", nil},                       // of the same interpreter
 	Exit:     {"exit", nil},
 	Kill:     {"kill", []string{"proc", "sig"}},
 	SigAct:   {"sigact", []string{"sig", "how"}}, // how: a Disposition
@@ -88,22 +88,7 @@ var kinds = [Kinds]struct {
 }
 
 // MaxArgs is the largest number of arguments.
-const MaxArgs = 5
-
-// Option names a socket option that changes behaviour.
-type Option = int32
-
-// The options: SetOpt's value is in the unit given.
-const (
-	OptLinger0   Option = iota // 1: SO_LINGER on with 0 s; 0: off
-	OptRcvTimeo                // ms, 0: none
-	OptSndTimeo                // ms, 0: none
-	OptRcvLowat                // bytes
-	OptReuseAddr               // 0, 1
-	OptError                   // SO_ERROR, read only
-	OptAccepting               // SO_ACCEPTCONN, read only
-	Options
-)
+const MaxArgs = 6
 
 // Disposition of a signal.
 type Disposition = int32
@@ -140,7 +125,7 @@ func (o Op) String() string {
 	return b.String()
 }
 
-// ParseOp is the inverse of String; the ID is the caller's.
+// ParseOp is the inverse of String; the ID is the caller's. Arguments left out at the end are 0.
 func ParseOp(line string) (Op, error) {
 	f := strings.Fields(line)
 	if len(f) < 2 {
@@ -155,11 +140,12 @@ func ParseOp(line string) (Op, error) {
 			continue
 		}
 		op := Op{Proc: int32(proc), Kind: k}
-		if len(f)-2 != k.Args() {
+		if len(f)-2 > k.Args() {
 			return Op{}, fmt.Errorf("%q: %s takes %v", line, k, kinds[k].args)
 		}
-		for i, name := range kinds[k].args {
-			value, ok := strings.CutPrefix(f[i+2], name+"=")
+		for i, field := range f[2:] {
+			name := kinds[k].args[i]
+			value, ok := strings.CutPrefix(field, name+"=")
 			n, err := strconv.ParseInt(value, 10, 32)
 			if !ok || err != nil {
 				return Op{}, fmt.Errorf("%q: want %s=number", line, name)

@@ -28,6 +28,9 @@ func (n step) fork() []Branch {
 			n.files[d.file].shared = true
 		}
 	}
+	if n.op.Form() == ForkVfork {
+		step{n.State, n.op, child, nil}.exec()
+	}
 	return n.one(0)
 }
 
@@ -51,7 +54,7 @@ func (n step) exit() []Branch {
 // end is the end of a process, however it comes.
 func (s *State) end(p int32) {
 	me := &s.procs[p]
-	me.alive, me.blocked, me.ran, me.got = false, nil, 0, nil
+	me.alive, me.blocked, me.ran, me.pending, me.got = false, nil, 0, 0, nil
 	s.dropAll(p, func(descriptor) bool { return true })
 }
 
@@ -88,15 +91,31 @@ func (n step) kill() []Branch {
 			return n.one(Died - sig)
 		}
 	case SigHandler, SigRestart:
+		if k := it.blocked; k != nil && k.op.Masked() && sigIndex(sig) == sigUser {
+			it.pending |= 1 << sig
+			break
+		}
 		it.ran |= 1 << sig
 		// A call that SA_RESTART starts again looks at everything again; one that has received something returns it.
-		if k := it.blocked; k != nil && (how == SigHandler || k.op.Kind == Poll || k.op.Kind == EpWait || len(it.got) > 0) {
+		if k := it.blocked; k != nil && (how == SigHandler || k.op.Kind == Poll || k.op.Kind == EpWait || len(it.got) > 0 || n.peeked(target) != none) {
 			it.intr = true
 		} else if k != nil {
 			it.restart = true
 		}
 	}
 	return n.one(0)
+}
+
+// peeked is the endpoint that a process which sleeps in a receive with MSG_PEEK has seen bytes of.
+func (s *State) peeked(p int32) int32 {
+	k := s.procs[p].blocked
+	if k == nil || k.op.Kind != Recv || k.op.flags()&syscall.MSG_PEEK == 0 {
+		return none
+	}
+	if e, errno := s.tcpOf(p, k.op.Arg[0]); errno == 0 && size(s.ends[e].rx) > 0 {
+		return e
+	}
+	return none
 }
 
 func (n step) sigAct() []Branch {

@@ -1,15 +1,21 @@
 package model
 
-import "syscall"
+import (
+	"math/bits"
+	"syscall"
+)
 
 // Event bits, the same for poll and epoll.
 const (
 	evIn        = int32(syscall.EPOLLIN)
+	evPri       = int32(syscall.EPOLLPRI)
 	evOut       = int32(syscall.EPOLLOUT)
 	evErr       = int32(syscall.EPOLLERR)
 	evHup       = int32(syscall.EPOLLHUP)
 	evRdNorm    = int32(syscall.EPOLLRDNORM)
+	evRdBand    = int32(syscall.EPOLLRDBAND)
 	evWrNorm    = int32(syscall.EPOLLWRNORM)
+	evWrBand    = int32(syscall.EPOLLWRBAND)
 	evRdHup     = int32(syscall.EPOLLRDHUP)
 	evNval      = int32(0x20)
 	evET        = int32(-1 << 31)
@@ -63,9 +69,9 @@ func (s *State) tcpMask(e *endpoint) (must, may int32) {
 	}
 	if e.tcp != synSent {
 		switch {
-		case e.sure >= e.lowat:
+		case e.sure >= e.opt[OptRcvLowat]:
 			must |= evIn | evRdNorm
-		case size(e.rx) >= e.lowat:
+		case size(e.rx) >= e.opt[OptRcvLowat]:
 			may |= evIn | evRdNorm
 		}
 		if e.peer != none && e.shut&shutWr == 0 && s.ends[e.peer].strained {
@@ -103,8 +109,11 @@ func (n step) revents(fd, events int32) []int32 {
 
 func (n step) poll() []Branch {
 	a := n.op.Arg
+	first, second, ok := n.shown(a)
+	if !ok {
+		return n.fail(ebadf)
+	}
 	var b []Branch
-	first, second := n.revents(a[0], a[1]), n.revents(a[2], a[3])
 	for _, r1 := range first {
 		for _, r2 := range second {
 			if r1 == 0 && r2 == 0 && n.late && (first[0] != 0 || second[0] != 0) {
@@ -117,12 +126,46 @@ func (n step) poll() []Branch {
 			}
 			next.report(n.fileOf(n.p, a[0]), r1)
 			next.report(n.fileOf(n.p, a[2]), r2)
-			one := next.branch(truth(r1 != 0) + truth(r2 != 0))
+			count := truth(r1 != 0) + truth(r2 != 0)
+			if n.selects() {
+				count = int32(bits.OnesCount32(uint32(r1)) + bits.OnesCount32(uint32(r2)))
+			}
+			one := next.branch(count)
 			one.Vec = []int32{r1, r2}
 			b = append(b, one)
 		}
 	}
 	return b
+}
+
+func (n step) selects() bool { return n.op.Form() == PollSelect || n.op.Form() == PollPselect }
+
+// shown are the values that each of the two descriptors may show; select wants open ones, and its sets
+// hold a descriptor once.
+func (n step) shown(a [MaxArgs]int32) (first, second []int32, ok bool) {
+	if !n.selects() {
+		return n.revents(a[0], a[1]), n.revents(a[2], a[3]), true
+	}
+	const sets = evIn | evOut | evPri
+	asked, too := a[1]&sets, a[3]&sets
+	if a[0] == a[2] {
+		asked, too = asked|too, 0
+	}
+	show := func(fd, asked int32) []int32 {
+		if fd < 0 || asked == 0 {
+			return []int32{0}
+		}
+		if n.fileOf(n.p, fd) == none {
+			return nil
+		}
+		var r []int32
+		for _, events := range n.revents(fd, -1) {
+			r = append(r, selected(events, asked))
+		}
+		return r
+	}
+	first, second = show(a[0], asked), show(a[2], too)
+	return first, second, first != nil && second != nil
 }
 
 // report is that a program has learnt of events.

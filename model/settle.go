@@ -106,7 +106,7 @@ func (s *State) wait(e int32, timeWait bool) {
 	end := &s.ends[e]
 	end.tcp, end.peer, end.timeWait = closed, none, timeWait
 	if timeWait {
-		s.newEnd(endpoint{tcp: closed, timeWait: true, orphan: true, file: none, peer: none, parent: none, addr: end.addr, reuse: end.reuse})
+		s.newEnd(endpoint{tcp: closed, timeWait: true, orphan: true, file: none, peer: none, parent: none, addr: end.addr, opt: end.opt})
 	}
 }
 

@@ -16,6 +16,7 @@ type process struct {
 	fds     []descriptor // by number
 	act     [sigs]Disposition
 	ran     uint32   // handlers that have run and were not reported yet
+	pending uint32   // signals that wait until the call that keeps them out has returned
 	blocked *call    // the call that it sleeps in
 	intr    bool     // a signal has come that ends that call
 	restart bool     // a signal has come that starts it again
@@ -84,8 +85,11 @@ const (
 	shutBoth = 3
 )
 
-// AnyPort is an address that the program did not choose.
-const AnyPort = 99
+// AnyPort is an address that the program did not choose; connect to Unspec, AF_UNSPEC, ends a connection.
+const (
+	AnyPort = int32(99)
+	Unspec  = int32(-1)
+)
 
 // endpoint is one end of a TCP connection, or a listener, or a socket that is neither yet. It may
 // outlive its file.
@@ -110,14 +114,11 @@ type endpoint struct {
 	done bool  // FIN has come
 	err  int32
 
-	bound              bool // by bind: the address outlives the connection
-	timeWait           bool
-	linger0            bool
-	reuse              bool
-	rcvTimeo, sndTimeo int32
-	lowat              int32
-	unseen             bool // the peer's end has come and nothing has reported it yet
-	strained           bool // a queue was long: buffer space is the kernel's secret for now
+	bound    bool // by bind: the address outlives the connection
+	timeWait bool
+	opt      options
+	unseen   bool // the peer's end has come and nothing has reported it yet
+	strained bool // a queue was long: buffer space is the kernel's secret for now
 }
 
 // signal is what TCP sends beside data.

@@ -103,7 +103,7 @@ func (n step) branch(r int32) Branch {
 		return n.State
 	}}
 	if r != Blocked {
-		b.Signals, p.ran = p.ran, 0
+		b.Signals, p.ran, p.pending = p.ran|p.pending, 0, 0
 	}
 	return b
 }
@@ -146,13 +146,19 @@ func (s *State) Resume(p int32) []Branch {
 // interrupted is the end of a call that would sleep on.
 func (n step) interrupted() Branch {
 	me := &n.procs[n.p]
-	got := me.got
+	got, seen := me.got, n.peeked(n.p)
 	me.blocked, me.got = nil, nil
+	if seen != none {
+		total := min(size(n.ends[seen].rx), n.op.Arg[1])
+		return n.received(seen, nil, min(n.ends[seen].sure, total), total)
+	}
 	if len(got) == 0 {
 		return n.branch(-eintr)
 	}
 	b := n.branch(size(got))
-	b.Bytes = func(int32) []Extent { return got }
+	if n.op.flags()&syscall.MSG_TRUNC == 0 {
+		b.Bytes = func(int32) []Extent { return got }
+	}
 	return b
 }
 

@@ -6,17 +6,20 @@ import (
 )
 
 func (n step) send() []Branch {
+	if b, ok := n.onFile(); ok {
+		return b
+	}
 	e, errno := n.tcpOf(n.p, n.op.Arg[0])
 	if errno != 0 {
 		return n.fail(errno)
 	}
-	end, want, flags := &n.ends[e], n.op.Arg[1], n.op.Arg[2]
+	end, want, flags := &n.ends[e], n.op.Arg[1], n.op.flags()
 	wait := n.waits(end, flags)
 	switch {
 	case end.tcp == synSent && !wait:
 		return n.fail(eagain)
 	case end.tcp == synSent:
-		return n.sleep(end.sndTimeo, -eagain)
+		return n.sleep(end.opt[OptSndTimeo], -eagain)
 	case end.err != 0 && end.err != epipe:
 		errno, end.err = end.err, 0
 		return n.fail(errno)
@@ -32,7 +35,7 @@ func (n step) send() []Branch {
 	if want == 0 {
 		return n.one(0)
 	}
-	if wait && n.limit(end.sndTimeo) == 0 {
+	if wait && n.limit(end.opt[OptSndTimeo]) == 0 {
 		// It takes all, or sleeps after an unknown part.
 		asleep := n.on(n.clone())
 		asleep.ends[asleep.ends[e].peer].strained = true
@@ -83,11 +86,18 @@ func (n step) broken(flags int32) []Branch {
 }
 
 func (n step) recv() []Branch {
+	if b, ok := n.onFile(); ok {
+		return b
+	}
 	e, errno := n.tcpOf(n.p, n.op.Arg[0])
 	if errno != 0 {
 		return n.fail(errno)
 	}
-	end, want, flags := &n.ends[e], n.op.Arg[1], n.op.Arg[2]
+	end, want, flags := &n.ends[e], n.op.Arg[1], n.op.flags()
+	if n.op.Form() == RecvMmsg && n.again == nil && end.err != 0 { // it looks for an error before anything else
+		errno, end.err, end.unseen = end.err, 0, false
+		return n.fail(errno)
+	}
 	if end.tcp == listening {
 		return n.fail(enotconn)
 	}
@@ -96,7 +106,7 @@ func (n step) recv() []Branch {
 	me.got = nil
 	want -= size(got)
 	wait := n.waits(end, flags)
-	target := max(1, min(end.lowat, n.op.Arg[1]))
+	target := max(1, min(end.opt[OptRcvLowat], n.op.Arg[1]))
 	if flags&syscall.MSG_WAITALL != 0 {
 		target = max(1, n.op.Arg[1])
 	}
@@ -107,7 +117,7 @@ func (n step) recv() []Branch {
 	lo := min(hi, end.sure)
 	over := end.err != 0 || end.tcp == closed || end.shut&shutRd != 0
 	switch {
-	case n.again != nil && !over && 0 < size(end.rx) && size(end.rx) < end.lowat:
+	case n.again != nil && !over && 0 < size(end.rx) && size(end.rx) < end.opt[OptRcvLowat]:
 		me.got = got
 		return n.sleepFor(target, 0, 0) // it is not even woken, whatever SO_RCVLOWAT was when it fell asleep
 	case n.op.Arg[1] == 0 && end.sure > 0:
@@ -118,7 +128,7 @@ func (n step) recv() []Branch {
 		return append([]Branch{n.received(e, got, min(1, hi), hi)}, lost.recv()...)
 	case len(end.rx) > 0 && end.sure == 0: // it has shut its side, so reading has told nobody of the room
 		return []Branch{n.received(e, got, 0, hi)}
-	case hi > 0 && (size(got)+lo >= target || !wait || over || n.limit(end.rcvTimeo) != 0), len(got) > 0 && (over || lo == want):
+	case hi > 0 && (size(got)+lo >= target || !wait || over || n.limit(end.opt[OptRcvTimeo]) != 0), len(got) > 0 && (over || lo == want):
 		return []Branch{n.received(e, got, lo, hi)}
 	case hi > 0: // it keeps what there is and waits for more
 		var b []Branch
@@ -149,9 +159,9 @@ func (n step) recv() []Branch {
 		return n.fail(eagain)
 	}
 	if n.op.Arg[1] == 0 {
-		return n.sleepFor(target, end.rcvTimeo, 0) // it waits once for nothing
+		return n.sleepFor(target, end.opt[OptRcvTimeo], 0) // it waits once for nothing
 	}
-	return n.sleepFor(target, end.rcvTimeo, -eagain)
+	return n.sleepFor(target, end.opt[OptRcvTimeo], -eagain)
 }
 
 // received is a recv that adds between lo and hi bytes to what it has.
@@ -159,11 +169,13 @@ func (n step) received(e int32, got []Extent, lo, hi int32) Branch {
 	had := size(got)
 	b := n.branch(had + hi)
 	b.Lo = had + lo
-	b.Bytes = func(r int32) []Extent {
-		first, _ := split(n.ends[e].rx, r-had)
-		return append(slices.Clip(got), first...)
+	if n.op.flags()&syscall.MSG_TRUNC == 0 {
+		b.Bytes = func(r int32) []Extent {
+			first, _ := split(n.ends[e].rx, r-had)
+			return append(slices.Clip(got), first...)
+		}
 	}
-	if n.op.Arg[2]&syscall.MSG_PEEK != 0 {
+	if n.op.flags()&syscall.MSG_PEEK != 0 {
 		return b
 	}
 	b.Next = func(r int32) *State {

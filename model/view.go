@@ -1,6 +1,9 @@
 package model
 
-import "slices"
+import (
+	"slices"
+	"syscall"
+)
 
 // What generators and statistics want to know of a state.
 
@@ -12,6 +15,11 @@ func (s *State) Procs() (p []int32) {
 		}
 	}
 	return p
+}
+
+// Handles tells whether a process does not die of a signal that it may handle.
+func (s *State) Handles(p int32, sig syscall.Signal) bool {
+	return s.procs[p].act[sigIndex(int32(sig))] != SigDefault
 }
 
 // Born is how many processes there have been.

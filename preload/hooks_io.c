@@ -146,6 +146,15 @@ SD_EXPORT int recvmmsg(int fd, struct mmsghdr *v, unsigned n, int flags, struct 
 	struct sd_conn *c = sd_live(fd);
 	if (!c)
 		return sd_real()->recvmmsg(fd, v, n, flags, timeout);
+	int error = 0; /* Linux looks for one before it looks for bytes */
+	socklen_t len = sizeof error;
+	if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &len) == 0 && error) {
+		sd_enter();
+		if (sd_attached(c))
+			sd_conn_hung_up(c, fd, POLLHUP);
+		sd_leave();
+		return (int)sd_ret(-error);
+	}
 	int64_t until = timeout ? sd_now_ns() + timeout->tv_sec * 1000000000ll + timeout->tv_nsec : INT64_MAX;
 	unsigned i = 0;
 	for (; i < n && i < 1024; i++) {

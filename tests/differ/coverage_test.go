@@ -17,10 +17,11 @@ type coverage struct {
 	ops      int
 	seen     map[model.Kind]map[string]int
 	places   map[string]int
+	aspects  map[string]int
 }
 
 func newCoverage() *coverage {
-	return &coverage{seen: map[model.Kind]map[string]int{}, places: map[string]int{}}
+	return &coverage{seen: map[model.Kind]map[string]int{}, places: map[string]int{}, aspects: map[string]int{}}
 }
 
 // onDescriptor are the operations whose first argument is a descriptor.
@@ -44,6 +45,9 @@ func (c *coverage) visit(s *model.State, op model.Op) {
 	}
 	c.seen[op.Kind][place]++
 	c.places[place]++
+	for _, name := range aspects(op) {
+		c.aspects[name]++
+	}
 	c.ops++
 }
 
@@ -80,6 +84,10 @@ func (c *coverage) report(t *testing.T, st style) {
 		}
 	}
 	t.Log("\n" + b.String())
+	c.reportAspects(t, st, want)
+	if testing.CoverMode() != "" {
+		t.Logf("%.1f %% of the statements that -coverpkg names were reached", 100*testing.Coverage())
+	}
 }
 
 func number(n int) string {

@@ -13,8 +13,9 @@ import (
 // style is what a kind of run may draw.
 type style struct {
 	excluded []model.Kind
-	warm     bool // make connections ready for promotion
-	late     bool // as in model.New
+	warm     bool            // make connections ready for promotion
+	late     bool            // as in model.New
+	without  map[string]bool // aspects that it leaves out
 }
 
 // drawer draws one program.
@@ -102,7 +103,7 @@ func (d *drawer) connection(p int32) {
 	flags := func() int32 { return d.pick(nonblock, 0, nonblock|cloexec) }
 	addr := d.pick(0, 0, 1, 2)
 	lf := flags()
-	l, _ := d.do(p, model.Socket, lf)
+	l, _ := d.do(p, model.Socket, lf, d.family())
 	d.do(p, model.Bind, l, addr)
 	d.do(p, model.Listen, l, d.pick(4, 4, 1, 0))
 	if d.chance(6) {
@@ -111,7 +112,7 @@ func (d *drawer) connection(p int32) {
 			d.do(p, model.Connect, c, addr)
 		}
 	}
-	c, _ := d.do(p, model.Socket, flags())
+	c, _ := d.do(p, model.Socket, flags(), d.family())
 	d.do(p, model.Connect, c, addr)
 	if d.chance(5) {
 		return
@@ -219,173 +220,4 @@ func (d *drawer) step(p int32) {
 		return
 	}
 	choices[d.random.IntN(len(choices))](d, p)
-}
-
-func (d *drawer) drawSend(p int32) {
-	flags := d.pick(0, syscall.MSG_DONTWAIT, syscall.MSG_NOSIGNAL, syscall.MSG_DONTWAIT|syscall.MSG_NOSIGNAL)
-	if d.big {
-		flags |= syscall.MSG_DONTWAIT
-	}
-	d.do(p, model.Send, d.conn(p), d.size(), flags)
-}
-
-func (d *drawer) drawRecv(p int32) {
-	flags := d.pick(0, syscall.MSG_DONTWAIT, syscall.MSG_PEEK, syscall.MSG_WAITALL, syscall.MSG_DONTWAIT|syscall.MSG_PEEK,
-		syscall.MSG_DONTWAIT|syscall.MSG_WAITALL)
-	fd, n := d.conn(p), d.size()
-	if d.sleepy {
-		n = max(n, 1)
-	}
-	if _, ok := d.do(p, model.Recv, fd, n, flags); !ok {
-		d.do(p, model.Recv, fd, n, flags|syscall.MSG_DONTWAIT)
-	}
-}
-
-func (d *drawer) drawClose(p int32) {
-	d.do(p, model.Close, d.fd(p, append([]string{"epoll", "unix", "listening", "connecting", "new"}, conns...)...))
-}
-
-// drawShutdown leaves a fresh socket alone: what its bits do to a later connection to itself is not modelled.
-func (d *drawer) drawShutdown(p int32) {
-	if fd := d.tcp(p); d.state.Place(p, fd) != "new" {
-		d.do(p, model.Shutdown, fd, d.pick(1, 0, 2, 1))
-	}
-}
-
-var pollEvents = []int32{syscall.EPOLLIN, syscall.EPOLLOUT, syscall.EPOLLIN | syscall.EPOLLOUT, syscall.EPOLLRDHUP, 0,
-	syscall.EPOLLIN | syscall.EPOLLRDHUP, syscall.EPOLLIN | syscall.EPOLLOUT | syscall.EPOLLRDNORM | syscall.EPOLLWRNORM}
-
-func (d *drawer) drawPoll(p int32) {
-	fd2, ms := int32(-1), int32(0)
-	if d.chance(40) {
-		fd2 = d.fd(p, append([]string{"epoll", "listening"}, conns...)...)
-	}
-	if d.sleepy {
-		ms = d.pick(-1, 0, 2)
-	}
-	d.do(p, model.Poll, d.tcp(p), d.pick(pollEvents...), fd2, d.pick(pollEvents...), ms)
-}
-
-func (d *drawer) drawEpCreate(p int32) { d.do(p, model.EpCreate, d.pick(0, cloexec)) }
-
-func (d *drawer) drawEpCtl(p int32) {
-	places := append([]string{"listening", "connecting", "new", "epoll", "unix"}, conns...)
-	ep, fd := d.fd(p, "epoll"), d.fd(p, places...)
-	events := d.pick(pollEvents...)
-	const et, oneshot, exclusive = -1 << 31, 1 << 30, 1 << 28
-	events |= d.pick(0, et, et, oneshot, et|oneshot, 0, exclusive)
-	d.do(p, model.EpCtl, ep, d.pick(syscall.EPOLL_CTL_ADD, syscall.EPOLL_CTL_ADD, syscall.EPOLL_CTL_MOD, syscall.EPOLL_CTL_DEL), fd, events)
-}
-
-func (d *drawer) drawEpWait(p int32) {
-	ms := int32(0)
-	if d.sleepy {
-		ms = d.pick(-1, 0, 2)
-	}
-	d.do(p, model.EpWait, d.fd(p, "epoll"), d.pick(8, 8, 1), ms)
-}
-
-func (d *drawer) drawDup(p int32) {
-	fd := d.fd(p, append([]string{"listening", "epoll"}, conns...)...)
-	switch d.pick(0, 1, 2) {
-	case 0:
-		d.do(p, model.Dup, fd)
-	case 1:
-		d.do(p, model.Dup3, fd, d.between(3, 12), d.pick(0, cloexec))
-	case 2:
-		d.do(p, model.DupFD, fd, d.between(3, 14), d.pick(0, 1))
-	}
-}
-
-func (d *drawer) drawFlags(p int32) {
-	fd := d.tcp(p)
-	switch d.pick(0, 1, 2, 3) {
-	case 0:
-		d.do(p, model.SetFL, fd, d.pick(nonblock, 0))
-	case 1:
-		d.do(p, model.GetFL, fd)
-	case 2:
-		d.do(p, model.SetFD, fd, d.pick(0, 1))
-	case 3:
-		d.do(p, model.GetFD, fd)
-	}
-}
-
-func (d *drawer) drawOption(p int32) {
-	fd, opt := d.tcp(p), d.pick(model.OptLinger0, model.OptError, model.OptRcvTimeo, model.OptSndTimeo, model.OptRcvLowat, model.OptReuseAddr, model.OptAccepting)
-	if opt == model.OptError || opt == model.OptAccepting || d.chance(30) {
-		d.do(p, model.GetOpt, fd, opt)
-		return
-	}
-	value := d.pick(1, 0)
-	switch opt {
-	case model.OptRcvTimeo, model.OptSndTimeo:
-		value *= 8
-	case model.OptRcvLowat:
-		value = d.pick(1, 2, 50)
-	}
-	d.do(p, model.SetOpt, fd, opt, value)
-}
-
-func (d *drawer) drawAsk(p int32) {
-	if fd := d.tcp(p); d.chance(50) {
-		d.do(p, model.Name, fd, d.pick(0, 1))
-	} else {
-		d.do(p, model.Inq, fd)
-	}
-}
-
-func (d *drawer) drawSetup(p int32) {
-	addr := d.pick(0, 0, 1, 2)
-	switch d.pick(0, 1, 2, 3, 4) {
-	case 0:
-		d.do(p, model.Socket, d.pick(nonblock, 0))
-	case 1:
-		d.do(p, model.Bind, d.fd(p, "new"), addr)
-	case 2:
-		d.do(p, model.Listen, d.fd(p, "new", "listening"), d.pick(4, 1, 0))
-	case 3:
-		d.do(p, model.Connect, d.fd(p, "new", "connecting", "established", "failed"), addr)
-	case 4:
-		d.do(p, model.Accept, d.fd(p, "listening"), d.pick(nonblock, 0))
-	}
-}
-
-func (d *drawer) drawProcess(p int32) {
-	switch d.pick(0, 1, 2) {
-	case 0:
-		if child := d.state.Born(); child < maxProcs {
-			d.do(p, model.Fork, child)
-		}
-	case 1:
-		d.do(p, model.Exec)
-	case 2:
-		if len(d.state.Procs()) > 1 {
-			d.do(p, model.Exit)
-		}
-	}
-}
-
-func (d *drawer) drawSignal(p int32) {
-	if d.chance(50) {
-		target := d.between(0, d.state.Born()-1)
-		d.do(p, model.Kill, target, d.pick(int32(syscall.SIGUSR1), int32(syscall.SIGUSR1), int32(syscall.SIGKILL)))
-		return
-	}
-	d.do(p, model.SigAct, d.pick(int32(syscall.SIGUSR1), int32(syscall.SIGPIPE)), d.pick(model.SigHandler, model.SigRestart, model.SigIgnore, model.SigDefault))
-}
-
-func (d *drawer) drawRest(p int32) { d.do(p, model.Rest, 50) }
-
-func (d *drawer) drawRights(p int32) {
-	switch d.pick(0, 1, 2) {
-	case 0:
-		d.do(p, model.Pair, d.pick(0, cloexec))
-	case 1:
-		if what := d.conn(p); d.state.Place(p, what) != "unix" {
-			d.do(p, model.Pass, d.fd(p, "unix"), what)
-		}
-	case 2:
-		d.do(p, model.Take, d.fd(p, "unix"), d.pick(0, 1))
-	}
 }

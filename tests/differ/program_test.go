@@ -48,7 +48,7 @@ func (p *plan) tooLate(proc int32, kind model.Kind, args []int32) bool {
 	case model.SetOpt:
 		return args[1] == model.OptRcvLowat && args[2] > 1
 	case model.Connect:
-		return p.state.PeerGone(proc, args[0])
+		return p.state.PeerGone(proc, args[0]) || args[1] == model.Unspec && p.state.Shared(proc, args[0])
 	case model.Close:
 		return p.watchedByTwo(proc, args[0])
 	case model.Dup3:
@@ -57,6 +57,8 @@ func (p *plan) tooLate(proc int32, kind model.Kind, args []int32) bool {
 		return p.sharedSet(proc, args[0]) || p.sharedSet(proc, args[2])
 	case model.EpWait:
 		return p.sharedSet(proc, args[0])
+	case model.Fork:
+		return args[1] == model.ForkVfork
 	case model.Shutdown:
 		return args[1] != syscall.SHUT_WR
 	}
@@ -87,11 +89,11 @@ func preview(branches []model.Branch) (maySleep, mustSleep, mayDie bool) {
 // add appends an operation; unless sleepy, only if it cannot sleep. It tells whether it did, and the
 // result that the plan goes on from.
 func (p *plan) add(sleepy bool, proc int32, kind model.Kind, args ...int32) (r int32, ok bool) {
-	if slices.Contains(p.style.excluded, kind) || kind == model.Fork && args[0] != p.state.Born() || p.style.late && p.tooLate(proc, kind, args) {
-		return 0, false
-	}
 	op := model.Op{ID: int32(len(p.ops) + 1), Proc: proc, Kind: kind}
 	copy(op.Arg[:], args)
+	if slices.Contains(p.style.excluded, kind) || kind == model.Fork && op.Arg[0] != p.state.Born() || p.style.late && p.tooLate(proc, kind, op.Arg[:]) {
+		return 0, false
+	}
 	branches := p.state.Step(op)
 	maySleep, mustSleep, mayDie := preview(branches)
 	if maySleep && !sleepy || len(p.ops) >= maxOps {

@@ -87,6 +87,7 @@ void become(int index)
 {
 	me = index;
 	w->proc[me].call = IDLE;
+	w->proc[me].masked = 0;
 	w->proc[me].pid = getpid(); // whoever made us waits for it
 }
 
@@ -170,7 +171,7 @@ static void watch(uint32_t t)
 		uint32_t b = w->bell;
 		if (w->done != t)
 			break;
-		bool hinted = w->op[t].hint & HINT_WATCH;
+		bool hinted = w->op[t].hint & HINT_WATCH && w->op[t].kind != K_EXEC; // which may linger at a close
 		futex(&w->bell, FUTEX_WAIT, b, hinted ? SAMPLE_US : 20000);
 		if (w->done != t)
 			break;
@@ -302,9 +303,13 @@ static void map_world(void)
 
 int main(int argc, char **argv)
 {
-	if (argc == 2) { // after exec: process argv[1], which is still in its operation
+	if (argc >= 2) { // after exec: process argv[1], new or still in its operation
 		map_world();
 		me = atoi(argv[1]);
+		if (argc > 2) {
+			become(me);
+			agent_loop();
+		}
 		struct outcome out = {0};
 		finish(w->turn, &out);
 		agent_loop();

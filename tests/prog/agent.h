@@ -8,9 +8,9 @@
 #include "prog.h"
 #include <stdatomic.h>
 
-enum { MAX_OPS = 256, MAX_PROCS = 6, MAX_ARGS = 5, MAX_VEC = 32, MAX_CONNS = 64, ADDRS = 4, PORT = 7000 };
+enum { MAX_OPS = 256, MAX_PROCS = 6, MAX_ARGS = 6, MAX_VEC = 32, MAX_CONNS = 64, ADDRS = 4, PORT = 7000 };
 enum { BLOCKED = -1000, BUSY = -1001, GONE = -1002, DIED = -1100, ANY_PORT = 99 };
-enum { WORLD_FD = 400, DIAG_FD, ERR_FD, NULL_FD, FIRST_OWN_FD = WORLD_FD };
+enum { WORLD_FD = 400, DIAG_FD, ERR_FD, NULL_FD, FILE_FD, FIRST_OWN_FD = WORLD_FD };
 
 // Kinds of operations, in the order of model.Kind.
 enum kind {
@@ -48,6 +48,7 @@ struct process {
 	_Atomic int32_t pid;
 	_Atomic uint32_t call;	// enum call
 	_Atomic uint32_t ran, handled; // signals, as a set and as a count
+	_Atomic uint32_t masked; // it is in a call that lets no SIGUSR1 in
 	int32_t act[32];	// disposition by signal: 0 default, 1 ignore, else handler
 	struct outcome late;
 };
@@ -65,6 +66,7 @@ struct world {
 	uint32_t nlate;
 	struct late late[MAX_OPS];
 	struct process proc[MAX_PROCS];
+	bool pushes; // some socket may hold back small segments
 	uint32_t nconns;
 	struct conn { struct sockaddr_in a, b; bool over; } conn[MAX_CONNS];
 };
@@ -77,6 +79,14 @@ void ring(void);
 void execute(int t, struct outcome *out);
 void settle(bool strained);
 void note_connection(int fd);
+long send_form(uint32_t id, const int32_t *a);
+long recv_form(const int32_t *a, struct outcome *out);
+long poll_form(const int32_t *a, struct outcome *out);
+long epwait_form(const int32_t *a, struct outcome *out);
+long set_option(const int32_t *a);
+long get_option(const int32_t *a);
+socklen_t address(int fd, int i, struct sockaddr_storage *at);
+void plain_address(struct sockaddr_storage *at);
 void wait_gone(int pid);
 void become(int index);
 void agent_loop(void);

@@ -4,32 +4,34 @@
 
 extern char **environ;
 
-// byte_of is byte off of what operation id sends; as model.Byte.
-static uint8_t byte_of(uint32_t id, uint32_t off)
+socklen_t address(int fd, int i, struct sockaddr_storage *at)
 {
-	return (uint8_t)((id * 0x9e3779b9u + off * 0x85ebca6bu) >> 24);
+	int domain = AF_INET;
+	socklen_t len = sizeof domain;
+	*at = (struct sockaddr_storage){.ss_family = AF_UNSPEC};
+	if (i < 0)
+		return sizeof(struct sockaddr_in);
+	getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &len);
+	if (domain == AF_INET6) {
+		struct sockaddr_in6 *v6 = (void *)at;
+		*v6 = (struct sockaddr_in6){.sin6_family = AF_INET6, .sin6_port = htons((uint16_t)(PORT + i))};
+		v6->sin6_addr.s6_addr32[2] = htonl(0xffff);
+		v6->sin6_addr.s6_addr32[3] = htonl(w->ip);
+		return sizeof *v6;
+	}
+	*(struct sockaddr_in *)at = (struct sockaddr_in){AF_INET, htons((uint16_t)(PORT + i)), {htonl(w->ip)}};
+	return sizeof(struct sockaddr_in);
 }
 
-static uint64_t digest(const uint8_t *b, size_t n)
+// plain_address turns a mapped address into the IPv4 address that it stands for.
+void plain_address(struct sockaddr_storage *at)
 {
-	uint64_t h = 0;
-	for (size_t i = 0; i < n; i++)
-		h = (h + b[i] + 1) * 0x100000001b3u;
-	return h;
-}
-
-static uint8_t *buffer(size_t n)
-{
-	static uint8_t *b;
-	static size_t have;
-	if (n > have)
-		b = realloc(b, have = n);
-	return b;
-}
-
-static struct sockaddr_in address(int i)
-{
-	return (struct sockaddr_in){AF_INET, htons((uint16_t)(PORT + i)), {htonl(w->ip)}};
+	struct sockaddr_in6 *v6 = (void *)at;
+	if (at->ss_family == AF_INET6) {
+		struct sockaddr_in v4 = {AF_INET, v6->sin6_port, {v6->sin6_addr.s6_addr32[3]}};
+		*at = (struct sockaddr_storage){0};
+		memcpy(at, &v4, sizeof v4);
+	}
 }
 
 static void handler(int sig)
@@ -47,7 +49,7 @@ static long set_action(int sig, int how)
 
 static long do_socket(const int32_t *a)
 {
-	int one = 1, fd = socket(AF_INET, SOCK_STREAM | a[0], 0);
+	int one = 1, fd = socket(a[1] ? AF_INET6 : AF_INET, SOCK_STREAM | a[0], 0);
 	if (fd >= 0)
 		setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one); // a small segment does not wait for an ACK
 	return fd;
@@ -55,104 +57,43 @@ static long do_socket(const int32_t *a)
 
 static long do_connect(const int32_t *a)
 {
-	struct sockaddr_in to = address(a[1]);
-	long r = connect(a[0], (void *)&to, sizeof to);
+	struct sockaddr_storage to;
+	socklen_t len = address(a[0], a[1], &to);
+	long r = connect(a[0], (void *)&to, len);
 	int e = errno;
-	if (r == 0 || e == EINPROGRESS)
+	if ((r == 0 || e == EINPROGRESS) && a[1] >= 0)
 		note_connection(a[0]);
 	errno = e;
 	return r;
 }
 
-static long do_send(uint32_t id, const int32_t *a)
-{
-	uint8_t *b = buffer((size_t)a[1]);
-	for (int32_t i = 0; i < a[1]; i++)
-		b[i] = byte_of(id, (uint32_t)i);
-	return send(a[0], b, (size_t)a[1], a[2]);
-}
-
-static long do_recv(const int32_t *a, struct outcome *out)
-{
-	uint8_t *b = buffer((size_t)a[1]);
-	long r = recv(a[0], b, (size_t)a[1], a[2]);
-	if (r > 0)
-		out->sum = digest(b, (size_t)r);
-	return r;
-}
-
-static long do_setopt(const int32_t *a)
-{
-	struct linger l = {a[2] != 0, 0};
-	struct timeval tv = {a[2] / 1000, a[2] % 1000 * 1000};
-	switch (a[1]) {
-	case 0: return setsockopt(a[0], SOL_SOCKET, SO_LINGER, &l, sizeof l);
-	case 1: return setsockopt(a[0], SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof tv);
-	case 2: return setsockopt(a[0], SOL_SOCKET, SO_SNDTIMEO, &tv, sizeof tv);
-	case 3: return setsockopt(a[0], SOL_SOCKET, SO_RCVLOWAT, &a[2], sizeof a[2]);
-	default: return setsockopt(a[0], SOL_SOCKET, SO_REUSEADDR, &a[2], sizeof a[2]);
-	}
-}
-
-static long do_getopt(const int32_t *a)
-{
-	static const int plain[] = {0, 0, 0, SO_RCVLOWAT, SO_REUSEADDR, SO_ERROR, SO_ACCEPTCONN};
-	struct linger l = {0, 0};
-	struct timeval tv = {0, 0};
-	socklen_t ll = sizeof l, tl = sizeof tv;
-	int v = 0;
-	socklen_t vl = sizeof v;
-	switch (a[1]) {
-	case 0: return getsockopt(a[0], SOL_SOCKET, SO_LINGER, &l, &ll) < 0 ? -1 : l.l_onoff;
-	case 1:
-	case 2: return getsockopt(a[0], SOL_SOCKET, a[1] == 1 ? SO_RCVTIMEO : SO_SNDTIMEO, &tv, &tl) < 0 ? -1 : tv.tv_sec * 1000 + tv.tv_usec / 1000;
-	default: return getsockopt(a[0], SOL_SOCKET, plain[a[1]], &v, &vl) < 0 ? -1 : v;
-	}
-}
-
 static long do_name(const int32_t *a)
 {
-	struct sockaddr_in n = {0};
-	socklen_t len = sizeof n;
-	long r = a[1] ? getpeername(a[0], (void *)&n, &len) : getsockname(a[0], (void *)&n, &len);
+	struct sockaddr_storage at;
+	socklen_t len = sizeof at;
+	long r = a[1] ? getpeername(a[0], (void *)&at, &len) : getsockname(a[0], (void *)&at, &len);
 	if (r < 0)
 		return r;
-	int i = ntohs(n.sin_port) - PORT;
-	return ntohl(n.sin_addr.s_addr) == w->ip && i >= 0 && i < ADDRS ? i : ANY_PORT;
+	plain_address(&at);
+	struct sockaddr_in *v4 = (void *)&at;
+	int i = ntohs(v4->sin_port) - PORT;
+	return ntohl(v4->sin_addr.s_addr) == w->ip && i >= 0 && i < ADDRS ? i : ANY_PORT;
 }
 
-static long do_poll(const int32_t *a, struct outcome *out)
+static pid_t spawn_by_vfork(int child)
 {
-	struct pollfd p[2] = {{a[0], (short)a[1], 0}, {a[2], (short)a[3], 0}};
-	long r = poll(p, 2, a[4]);
-	if (r >= 0) {
-		out->n = 2;
-		out->vec[0] = p[0].revents;
-		out->vec[1] = p[1].revents;
+	char num[16];
+	snprintf(num, sizeof num, "%d", child);
+	char *argv[] = {"agent", num, "born", NULL};
+	for (int sig = 0; sig < 32; sig++)
+		if (w->proc[child].act[sig] > 1)
+			w->proc[child].act[sig] = 0;
+	pid_t pid = vfork();
+	if (pid == 0) {
+		execve("/proc/self/exe", argv, environ);
+		_exit(1);
 	}
-	return r;
-}
-
-static int by_data(const void *a, const void *b)
-{
-	const struct epoll_event *x = a, *y = b;
-	if (x->data.fd != y->data.fd)
-		return x->data.fd < y->data.fd ? -1 : 1;
-	return (int32_t)x->events < (int32_t)y->events ? -1 : x->events != y->events;
-}
-
-static long do_epwait(const int32_t *a, struct outcome *out)
-{
-	struct epoll_event ev[MAX_VEC / 2];
-	long r = epoll_wait(a[0], ev, a[1] < MAX_VEC / 2 ? a[1] : MAX_VEC / 2, a[2]);
-	if (r > 0) {
-		qsort(ev, (size_t)r, sizeof *ev, by_data);
-		for (long i = 0; i < r; i++) {
-			out->vec[out->n++] = ev[i].data.fd;
-			out->vec[out->n++] = (int32_t)ev[i].events;
-		}
-	}
-	return r;
+	return pid;
 }
 
 static long do_fork(const int32_t *a)
@@ -163,7 +104,7 @@ static long do_fork(const int32_t *a)
 	}
 	memcpy(w->proc[a[0]].act, w->proc[me].act, sizeof w->proc[me].act);
 	w->proc[a[0]].ran = 0;
-	pid_t pid = fork();
+	pid_t pid = a[1] ? spawn_by_vfork(a[0]) : fork();
 	if (pid == 0) {
 		become(a[0]);
 		agent_loop();
@@ -194,9 +135,10 @@ static long do_kill(const int32_t *a)
 		return -1;
 	}
 	uint32_t before = p->handled;
+	bool masked = p->masked && a[1] == SIGUSR1;
 	int how = a[1] == SIGKILL ? 0 : p->act[a[1]];
 	long r = kill(pid, a[1]);
-	if (r < 0 || how == 1)
+	if (r < 0 || how == 1 || masked)
 		return r;
 	if (how == 0) {
 		wait_gone(pid);
@@ -253,6 +195,7 @@ static long reset(void)
 	while (waitpid(-1, NULL, WNOHANG) > 0)
 		;
 	w->nconns = 0;
+	w->pushes = false;
 	return 0;
 }
 
@@ -275,14 +218,15 @@ static long call(int t, const struct op *o, struct outcome *out)
 	switch ((enum kind)o->kind) {
 	case K_SOCKET: return do_socket(a);
 	case K_BIND: {
-		struct sockaddr_in at = address(a[1]);
-		return bind(a[0], (void *)&at, sizeof at);
+		struct sockaddr_storage at;
+		socklen_t len = address(a[0], a[1], &at);
+		return bind(a[0], (void *)&at, len);
 	}
 	case K_LISTEN: return listen(a[0], a[1]);
 	case K_CONNECT: return do_connect(a);
 	case K_ACCEPT: return accept4(a[0], NULL, NULL, a[1]);
-	case K_SEND: return do_send((uint32_t)t + 1, a);
-	case K_RECV: return do_recv(a, out);
+	case K_SEND: return send_form((uint32_t)t + 1, a);
+	case K_RECV: return recv_form(a, out);
 	case K_SHUTDOWN: return shutdown(a[0], a[1]);
 	case K_CLOSE: return close(a[0]);
 	case K_DUP: return dup(a[0]);
@@ -292,14 +236,14 @@ static long call(int t, const struct op *o, struct outcome *out)
 	case K_GETFL: return (r = fcntl(a[0], F_GETFL)) < 0 ? r : r & O_NONBLOCK;
 	case K_SETFD: return fcntl(a[0], F_SETFD, a[1]);
 	case K_GETFD: return fcntl(a[0], F_GETFD);
-	case K_SETOPT: return do_setopt(a);
-	case K_GETOPT: return do_getopt(a);
+	case K_SETOPT: return set_option(a);
+	case K_GETOPT: return get_option(a);
 	case K_INQ: return ioctl(a[0], FIONREAD, &v) < 0 ? -1 : v;
 	case K_NAME: return do_name(a);
-	case K_POLL: return do_poll(a, out);
+	case K_POLL: return poll_form(a, out);
 	case K_EPCREATE: return epoll_create1(a[0]);
 	case K_EPCTL: return epoll_ctl(a[0], a[1], a[2], &ev);
-	case K_EPWAIT: return do_epwait(a, out);
+	case K_EPWAIT: return epwait_form(a, out);
 	case K_FORK: return do_fork(a);
 	case K_EXEC: return do_exec();
 	case K_EXIT: _exit(0);

@@ -118,17 +118,15 @@ void settle(bool strained)
 // note_connection remembers the addresses of a socket that has called connect.
 void note_connection(int fd)
 {
-	struct conn c = {0};
-	socklen_t len = sizeof c.a, len2 = sizeof c.b;
-	if (getsockname(fd, (void *)&c.a, &len) < 0 || c.a.sin_port == 0 || w->nconns == MAX_CONNS)
+	struct sockaddr_storage own, peer;
+	socklen_t len = sizeof own, len2 = sizeof peer;
+	if (getsockname(fd, (void *)&own, &len) < 0 || w->nconns == MAX_CONNS)
 		return;
-	struct tcp_info ti = {0};
-	socklen_t tl = sizeof ti;
-	if (getpeername(fd, (void *)&c.b, &len2) < 0) {
-		if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &ti, &tl) < 0 || ti.tcpi_state != SYN_SENT)
-			return;
-		return; // its queue is full: nothing is on the way
-	}
+	if (getpeername(fd, (void *)&peer, &len2) < 0) // its listener's queue is full: nothing is on the way
+		return;
+	plain_address(&own);
+	plain_address(&peer);
+	struct conn c = {*(struct sockaddr_in *)&own, *(struct sockaddr_in *)&peer, false};
 	for (uint32_t i = 0; i < w->nconns; i++)
 		if (memcmp(&w->conn[i].a, &c.a, sizeof c.a) == 0 && memcmp(&w->conn[i].b, &c.b, sizeof c.b) == 0)
 			return;
