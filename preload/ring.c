@@ -156,7 +156,8 @@ int sd_tx_bounded(struct sd_tx *tx) { return sd_tx_allowed(tx) == 0; }
 static int allowed(struct sd_direction *d)
 {
 	uint64_t unread = sd_load(&d->tx.tail) - sd_load(&d->rx.head);
-	return unread <= sd_bound(d, sd_peek(&d->rx.buf)) - sd_peek(&d->tx.buf) / 3;
+	uint32_t sndbuf = sd_peek(&d->tx.buf);
+	return unread <= sd_bound(sndbuf, sd_peek(&d->rx.buf)) - sndbuf / 3;
 }
 
 int sd_tx_room(struct sd_tx *tx)

@@ -19,9 +19,8 @@ static inline uint64_t sd_tx_occupied(struct sd_tx *tx)
 
 /* What may lie unread, by both ends' buffers. The overhead of the segments that a tiny window leaves TCP
  * takes half of the send buffer. */
-static inline uint64_t sd_bound(struct sd_direction *d, uint32_t rcvbuf)
+static inline uint64_t sd_bound(uint32_t sndbuf, uint32_t rcvbuf)
 {
-	uint32_t sndbuf = sd_peek(&d->tx.buf);
 	if (sndbuf == 0 || rcvbuf == 0)
 		return SD_DIR_STRIDE;
 	return (uint64_t)rcvbuf + (rcvbuf < 4096 ? sndbuf / 2 : sndbuf);
@@ -30,7 +29,7 @@ static inline uint64_t sd_bound(struct sd_direction *d, uint32_t rcvbuf)
 /* How much of it is left, by the last Head seen. */
 static inline uint64_t sd_tx_allowed(struct sd_tx *tx)
 {
-	uint64_t unread = tx->tail - tx->head, bound = sd_bound(tx->d, tx->rcvbuf);
+	uint64_t unread = tx->tail - tx->head, bound = sd_bound(sd_peek(&tx->d->tx.buf), tx->rcvbuf);
 	return unread < bound ? bound - unread : 0;
 }
 

@@ -47,7 +47,7 @@ const sendBuffer = 4096 // bytes under way and unread, at most
 // connect makes an established connection between two processes.
 func (w *World) connect(a, b *Process) (fda, fdb int) {
 	x, y := w.handshake()
-	x.sndbuf = []int32{0, 0, 20, 60, 150}[w.Choose(5, "buffers")]
+	x.sndbuf = []int32{0, 0, 0, 0, 0, 20, 60, 150}[w.Choose(8, "buffers")]
 	y.sndbuf = x.sndbuf
 	return a.put(3, x), y.accepted(b)
 }
