@@ -195,8 +195,13 @@ func (n step) shutdown() []Branch {
 		if bits&shutWr != 0 {
 			n.finish(e)
 		}
-		if end.deaf() && end.sure < size(end.rx) {
+		if end.deaf() && end.sure < size(end.rx) { // unless all of it has come
+			whole := n.on(n.clone())
+			whole.ends[e].sure = size(end.rx)
+			whole.wake(e, all)
 			end.wire = slices.Insert(slices.Clone(end.wire), 0, tail)
+			n.wake(e, all)
+			return append(n.one(r), whole.one(r)...)
 		}
 	}
 	n.wake(e, all)

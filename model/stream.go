@@ -190,7 +190,7 @@ func (n step) received(e int32, got []Extent, lo, hi int32) Branch {
 		if end.strained && total > 0 {
 			next.perhaps(e, evIn|evRdNorm)
 		}
-		if total == 0 && end.strained {
+		if total == 0 && end.strained && end.shut&shutRd == 0 {
 			end.strained = false
 			next.roomy(end.peer)
 		}

@@ -8,7 +8,7 @@
 #include <stdint.h>
 
 // Hash over all shapes and the version; both ends of an arena compare it.
-#define SD_ABI_HASH 0xed0510ce5b173349ULL
+#define SD_ABI_HASH 0x00a10f7b4c809d2eULL
 
 // ABIVersion changes whenever anything in this file changes meaning without changing shape.
 // The hash over shapes and this number is what two sides compare; a mismatch means: stay on TCP.
@@ -228,7 +228,8 @@ struct sd_slot_header {
 	uint32_t attached[2]; // writer: end i
 	uint32_t err[2]; // writer: end i
 	uint32_t rd_shut[2]; // writer: end i
-	uint8_t pad6[16];
+	uint32_t closed[2]; // writer: end i, before its last close
+	uint8_t pad7[8];
 };
 _Static_assert(sizeof(struct sd_slot_header) == 64, "SlotHeader");
 _Static_assert(offsetof(struct sd_slot_header, cookie) == 0, "SlotHeader.Cookie");
@@ -237,7 +238,8 @@ _Static_assert(offsetof(struct sd_slot_header, pad2) == 20, "SlotHeader.");
 _Static_assert(offsetof(struct sd_slot_header, attached) == 24, "SlotHeader.Attached");
 _Static_assert(offsetof(struct sd_slot_header, err) == 32, "SlotHeader.Err");
 _Static_assert(offsetof(struct sd_slot_header, rd_shut) == 40, "SlotHeader.RdShut");
-_Static_assert(offsetof(struct sd_slot_header, pad6) == 48, "SlotHeader.");
+_Static_assert(offsetof(struct sd_slot_header, closed) == 48, "SlotHeader.Closed");
+_Static_assert(offsetof(struct sd_slot_header, pad7) == 56, "SlotHeader.");
 
 // Slot is the control block of one connection.
 struct sd_slot {

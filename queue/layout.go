@@ -158,7 +158,8 @@ type SlotHeader struct {
 	Attached [2]uint32 // writer: end i; 1 = it has mapped the slot and reads what is put into it
 	Err      [2]uint32 // writer: end i; errno that its next call must report once, 0 = none
 	RdShut   [2]uint32 // writer: end i; 1 = shutdown(SHUT_RD) was called
-	_        [16]byte
+	Closed   [2]uint32 // writer: end i, before its last close; 1 = the anchor ends with RST if end i leaves bytes unread, so FIN means that it has read all; 0 = open, killed, or an end that does not say
+	_        [8]byte
 }
 
 // Slot is the control block of one connection.

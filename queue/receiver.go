@@ -195,7 +195,11 @@ func (r *Receiver) Read(p []byte) (n int, where Where) {
 func (r *Receiver) Peek(p []byte) (n int, where Where) {
 	look := *r
 	look.peeking = true
-	return look.Read(p)
+	n, where = look.Read(p)
+	if where == Until {
+		r.boundary = look.boundary // who reads up to there calls Enter
+	}
+	return n, where
 }
 
 // Readable is how many bytes lie in the rings, in all segments (FIONREAD).

@@ -21,6 +21,12 @@ func (s *Slot) SetBuffers(end int, send, recv uint32) {
 	shm.StoreRelease32(&s.Dir[1-end].Rx.Buf, recv)
 }
 
+// Close says that end is about to close its anchor, which tells the peer whether all was read.
+func (s *Slot) Close(end int) { shm.Store32(&s.Hdr.Closed[end], 1) }
+
+// IsClosed tells whether end has called Close.
+func (s *Slot) IsClosed(end int) bool { return shm.Load32(&s.Hdr.Closed[end]) == 1 }
+
 // Unread is how many bytes are published and not consumed, 0 for impossible values. It is a look
 // from beside, for who holds neither side.
 func (d *Direction) Unread() uint64 {

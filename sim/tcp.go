@@ -219,6 +219,12 @@ func (e *Endpoint) Send(p []byte) (n int, err syscall.Errno) {
 	return n, err
 }
 
+// TakeError is SO_ERROR.
+func (e *Endpoint) TakeError() (err syscall.Errno) {
+	err, e.err = e.err, 0
+	return err
+}
+
 // Written is how many bytes were given to the kernel, as the counters tell.
 func (e *Endpoint) Written() uint64 { return e.written }
 

@@ -142,3 +142,16 @@ func (a anchor) state() (s uint8, err error) {
 	})
 	return s, err
 }
+
+// takeError is the error that the kernel keeps for one call, or nil.
+func (a anchor) takeError() (pending error) {
+	err := a.raw.Control(func(fd uintptr) {
+		if errno, err := unix.GetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_ERROR); err == nil && errno != 0 {
+			pending = syscall.Errno(errno)
+		}
+	})
+	if err != nil {
+		return err
+	}
+	return pending
+}

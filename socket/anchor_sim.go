@@ -31,6 +31,7 @@ type SimAnchor interface {
 	Recv(p []byte) (int, error)    // without waiting
 	Peek(p []byte) (int, error)    // likewise
 	State() (state uint8, ok bool) // of tcp_info; false when it was closed here
+	TakeError() error              // SO_ERROR
 	Arrivals() uint64              // grows whenever epoll reports an edge
 }
 
@@ -56,6 +57,7 @@ func (a anchor) LocalAddr() net.Addr                        { return &net.TCPAdd
 func (a anchor) RemoteAddr() net.Addr                       { return &net.TCPAddr{} }
 func (a anchor) written(bool) (uint64, error)               { return a.sim.Written(), nil }
 func (a anchor) left(n uint64) (uint64, error)              { return a.sim.Left(n), nil }
+func (a anchor) takeError() error                           { return a.sim.TakeError() }
 func (a anchor) cookie() (cookie uint64, fd int, err error) { return 0, -1, syscall.ENOTSUP }
 
 func (a anchor) recv(p []byte, flags int) (int, error) {

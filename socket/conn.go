@@ -115,7 +115,7 @@ func (c *Conn) CloseWrite() error {
 func (c *Conn) CloseRead() error {
 	c.rdShut.Store(true)
 	if l := c.link.Load(); l != nil {
-		l.markReadShut()
+		l.slot.ShutRead(l.place.end)
 		wake(l.rx.wake)
 	}
 	return c.tcp.CloseRead()

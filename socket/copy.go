@@ -96,19 +96,36 @@ func (c *Conn) WriteBuffers(v *net.Buffers) (n int64, err error) {
 	c.wr.Lock()
 	defer c.wr.Unlock()
 	l := c.link.Load()
-	if l == nil || !l.leaveTCP() || l.sender.OnTCP() {
+	if l == nil {
 		n, err = v.WriteTo(c.tcp.TCPConn) // writev
 		c.called()
 		return n, c.closedInstead("write", err)
 	}
-	for len(*v) > 0 && err == nil {
-		var k int
-		k, err = l.write((*v)[0])
+	l.leaveTCP()
+	n, err = l.writeBuffers(v)
+	return n, c.wrapped("write", c.closedInstead("write", err))
+}
+
+// writeBuffers gives the kernel what is left in one piece if the direction goes back to TCP.
+func (l *link) writeBuffers(v *net.Buffers) (n int64, err error) {
+	for len(*v) > 0 {
+		onTCP, err := l.way(&l.c.wrLimit)
+		if err != nil {
+			return n, err
+		}
+		if onTCP {
+			k, err := v.WriteTo(l.c.tcp.TCPConn)
+			return n + k, err
+		}
+		k, err := l.write((*v)[0], &l.c.wrLimit)
 		n += int64(k)
 		if (*v)[0] = (*v)[0][k:]; len((*v)[0]) == 0 {
 			(*v)[0] = nil
 			*v = (*v)[1:]
 		}
+		if err != nil {
+			return n, err
+		}
 	}
-	return n, c.wrapped("write", c.closedInstead("write", err))
+	return n, nil
 }

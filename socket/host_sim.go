@@ -15,8 +15,8 @@ type Machine interface {
 	Now() time.Time
 	// Block sleeps until ready (nil: never by itself), at most for bound (negative: without bound).
 	Block(ready func() bool, bound time.Duration)
-	// ClosedWhole answers as the function of this name does.
-	ClosedWhole(local, remote netip.AddrPort, readShut bool) bool
+	// AskPeer answers as the function of this name does.
+	AskPeer(local, remote netip.AddrPort) (gone, deaf bool)
 }
 
 // Sim is the machine of the simulation that runs. A build with -tags sim has no other.
@@ -38,9 +38,7 @@ func timeTo(t time.Time) time.Duration { return t.Sub(now()) }
 
 func nap(d time.Duration) { Sim.Block(nil, d) }
 
-func closedWhole(local, remote netip.AddrPort, readShut bool) bool {
-	return Sim.ClosedWhole(local, remote, readShut)
-}
+func askPeer(local, remote netip.AddrPort) (gone, deaf bool) { return Sim.AskPeer(local, remote) }
 
 // timer is what is used of *time.Timer.
 type timer = *alarm

@@ -26,15 +26,15 @@ type link struct {
 	rx, tx waiter
 
 	fin  shm.Flag // the peer's FIN was received
+	half shm.Flag // it came while somebody held the peer's socket
 	rst  shm.Flag // the anchor is dead
 	full shm.Flag // the peer's socket has lost its last holder
 
 	stirred shm.Flag // something happened on the anchor since the reader looked for foreign bytes
 
-	rxReset   bool      // guarded by Conn.rd: the kernel told of a reset with bytes left in the rings
-	resetTold bool      // guarded by Conn.rd: ECONNRESET is reported once
-	txReset   bool      // guarded by Conn.wr: likewise, for the writer
-	asked     time.Time // guarded by Conn.wr: when fullyClosed was asked last
+	reset shm.Flag  // the kernel told of a reset when there was more to read: still to be told
+	told  shm.Flag  // of a reset that the kernel does not know of, which is told once
+	asked time.Time // guarded by Conn.wr: when fullyClosed was asked last
 }
 
 func (l *link) out() *queue.Direction { return &l.slot.Dir[l.place.end] }
@@ -72,6 +72,9 @@ func (c *Conn) promote(shared sharedArena, at place) bool {
 	l.sender.Bound(send)
 	c.link.Store(l)
 	c.dl.Unlock()
+	if c.rdShut.Load() { // CloseRead sees the link, or is seen here
+		l.slot.ShutRead(at.end)
+	}
 	l.slot.Attach(at.end)
 	if c.inKernel.Load() {
 		spawn(l.evict)
@@ -110,23 +113,20 @@ func (l *link) close() error {
 	defer c.rd.Unlock()
 	c.wr.Lock()
 	defer c.wr.Unlock()
-	if l.unreadInbound() && !c.rdShut.Load() {
-		c.tcp.SetLinger(0) // unread bytes: the peer is to see RST, as on Linux
+	if l.in().Unread() > 0 {
+		c.tcp.SetLinger(0) // the peer is to see RST, as on Linux
 	}
+	l.slot.Close(l.place.end)
 	l.rx.unwatch(&l.in().RxWatch)
 	l.tx.unwatch(&l.out().TxWatch)
 	c.dom.anchors.control(unix.EPOLL_CTL_DEL, c.tcp, l.rx.member) // a duplicate would keep it there
 	err := c.tcp.Close()
+	l.notify(&l.in().TxWatch) // after a FIN of ours the kernel tells the peer's writer nothing more
 	l.rx.leave()
 	l.tx.leave()
 	c.dom.gone(c.cookieOf(), l.place)
 	return err
 }
-
-// unreadInbound tells whether the peer has published what was not read here.
-func (l *link) unreadInbound() bool { return l.in().Unread() > 0 }
-
-func (l *link) markReadShut() { l.slot.ShutRead(l.place.end) }
 
 // notify rings who waits for a change of one of the directions.
 func (l *link) notify(w *queue.WatchLine) {

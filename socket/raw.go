@@ -141,13 +141,17 @@ func (r rawConn) Write(f func(fd uintptr) bool) error {
 	return c.wrapped("raw-write", l.rawWrite(f))
 }
 
-// rawWrite is Write of a direction in a ring.
+// rawWrite is Write of a direction in a ring. What f wrote is written, whatever the deadline says by
+// then: there is room for it before f is called, unless the buffers are set very small.
 func (l *link) rawWrite(f func(fd uintptr) bool) error {
 	buf := copyBuffers.Get().(*[copyBuffer]byte)
 	defer copyBuffers.Put(buf)
 	for {
-		if _, err := l.write(nil); err != nil {
+		if err := l.reserve(standInMost, &l.c.wrLimit); err != nil {
 			return err
+		}
+		if l.sender.OnTCP() {
+			return l.c.tcp.raw.Write(f)
 		}
 		s, err := newStandIn()
 		if err != nil {
@@ -157,7 +161,7 @@ func (l *link) rawWrite(f func(fd uintptr) bool) error {
 		wrote := 0
 		for n := s.take(buf[:]); n > 0 && err == nil; n = s.take(buf[:]) {
 			wrote += n
-			_, err = l.write(buf[:n])
+			_, err = l.write(buf[:n], new(deadline))
 		}
 		s.close()
 		switch {

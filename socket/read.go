@@ -1,7 +1,6 @@
 package socket
 
 import (
-	"errors"
 	"io"
 	"net"
 	"os"
@@ -28,7 +27,7 @@ func (c *Conn) Read(p []byte) (int, error) {
 		c.inKernel.Store(false)
 		if l := c.link.Load(); n == 0 && len(p) > 0 && l != nil {
 			// Called out of the kernel by promotion, or it is the anchor's end, not the stream's.
-			l.rxReset = l.rxReset || errors.Is(err, syscall.ECONNRESET) // told once, and not lost
+			l.keep(err)
 			continue
 		}
 		c.called()
@@ -94,7 +93,7 @@ func (l *link) try(p []byte, peek bool) (int, error) {
 		return 0, l.bad(queue.CountForeignWrite)
 	}
 	if err == nil && (ended || shut) {
-		err = l.end(ended)
+		err = l.end()
 	}
 	if err == syscall.EAGAIN {
 		err = nil
@@ -144,11 +143,11 @@ func (l *link) take(p []byte, peek bool) (int, error) {
 			}
 			// The sender may have left the anchor since Look: then its end is not the stream's.
 			if now, _ := l.recver.Look(); now != where {
-				l.rxReset = l.rxReset || err == syscall.ECONNRESET // told once, and not lost
+				l.keep(err)
 				continue
 			}
 			if err == nil {
-				err = l.end(true)
+				err = l.end()
 			}
 			return 0, err
 		case queue.Until:
@@ -164,41 +163,11 @@ func (l *link) take(p []byte, peek bool) (int, error) {
 			}
 			n, err := l.c.tcp.recv(p[:min(uint64(len(p)), left)], flags)
 			if n == 0 && err == nil {
-				err = syscall.ECONNRESET // the anchor ended before N: never skip to the ring
+				err = l.end() // the anchor ended before N: never skip to the ring
 			}
 			return n, err
 		default:
 			return 0, l.bad(queue.CountBadPeer)
 		}
 	}
-}
-
-// end is what a reader gets when the stream is over: EOF, or once ECONNRESET when the peer died
-// without reading all that was written to it, or was reset.
-func (l *link) end(ended bool) error {
-	if !ended || l.resetTold {
-		return io.EOF
-	}
-	// After our own FIN the peer's socket may be in TIME_WAIT, which has no inode though the peer
-	// still reads: then only a real RST is one.
-	reset := l.rxReset || l.full.Load() && !l.c.wrShut.Load() && l.out().Unread() > 0
-	if l.rst.Load() && !reset {
-		// The kernel knows whether the anchor ended in order; it tells an error once.
-		_, err := l.c.tcp.recv(make([]byte, 1), 0)
-		reset = err == syscall.ECONNRESET
-	}
-	if !reset {
-		return io.EOF
-	}
-	l.resetTold = true
-	l.c.dom.page.Count(queue.CountReset, 1)
-	return syscall.ECONNRESET
-}
-
-// bad resets the connection for what counter counts.
-func (l *link) bad(counter int) error {
-	l.c.dom.page.Count(counter, 1)
-	l.c.tcp.SetLinger(0)
-	l.c.tcp.Close()
-	return syscall.ECONNRESET
 }

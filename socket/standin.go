@@ -10,9 +10,23 @@ import (
 // left. Both ends return at once, like a descriptor of package net.
 type standIn struct{ near, far int }
 
+// standInMost is more than the near end takes: the kernel doubles SO_SNDBUF, and begins a message of at
+// most half of that when less is taken.
+const standInMost = 4 * standInBuffer
+
+const standInBuffer = 12 << 10
+
 func newStandIn() (standIn, error) {
 	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
-	return standIn{fds[0], fds[1]}, os.NewSyscallError("socketpair", err)
+	s := standIn{fds[0], fds[1]}
+	if err != nil {
+		return s, os.NewSyscallError("socketpair", err)
+	}
+	if err := unix.SetsockoptInt(s.near, unix.SOL_SOCKET, unix.SO_SNDBUF, standInBuffer); err != nil {
+		s.close()
+		return s, os.NewSyscallError("setsockopt", err)
+	}
+	return s, nil
 }
 
 func (s standIn) close() {

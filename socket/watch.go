@@ -39,8 +39,10 @@ func (l *link) look() {
 		l.rst.Store(true) // before fin: who sees only that takes it for an orderly end
 	}
 	if finReceived(s) && !l.fin.Load() {
-		if l.fullyClosed() {
+		if l.slot.IsClosed(1-l.place.end) || l.fullyClosed() {
 			l.full.Store(true)
+		} else {
+			l.half.Store(true)
 		}
 		l.fin.Store(true)
 	}
@@ -56,10 +58,12 @@ func finReceived(state uint8) bool {
 	return false
 }
 
-// fullyClosed asks the kernel whether the peer has closed its socket. Precondition: no FIN of ours was
-// sent, or the answer may mean only that both directions have ended.
+// fullyClosed asks the kernel whether the peer has closed its socket: close stops to receive before it
+// sends FIN and lets go of the inode afterwards. Precondition: no FIN of ours was sent, or the answer may
+// mean only that both directions have ended.
 func (l *link) fullyClosed() bool {
-	return closedWhole(l.c.local, l.c.remote, l.slot.IsReadShut(1-l.place.end))
+	gone, deaf := askPeer(l.c.local, l.c.remote)
+	return gone || deaf && !l.slot.IsReadShut(1-l.place.end) // which is set before the kernel knows
 }
 
 // evict calls a reader that found no link out of the kernel, which knows nothing of bells.

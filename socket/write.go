@@ -19,12 +19,13 @@ func (c *Conn) Write(p []byte) (int, error) {
 	c.wr.Lock()
 	defer c.wr.Unlock()
 	l := c.link.Load()
-	if l == nil || !l.leaveTCP() {
+	if l == nil {
 		n, err := c.tcp.Write(p)
 		c.called()
 		return n, c.closedInstead("write", err)
 	}
-	n, err := l.write(p)
+	l.leaveTCP()
+	n, err := l.write(p, &c.wrLimit)
 	return n, c.wrapped("write", c.closedInstead("write", err))
 }
 
@@ -37,13 +38,16 @@ func (c *Conn) closedInstead(op string, err error) error {
 }
 
 // leaveTCP moves the direction to its first ring as soon as the peer looks into it. It tells
-// whether the ring path is the one to write on.
+// whether it has left.
 func (l *link) leaveTCP() bool {
 	if l.sender.Opened() {
 		return true
 	}
 	c := l.c
-	if !l.slot.IsAttached(1-l.place.end) || l.fin.Load() || c.wrShut.Load() || c.isClosed() || c.wrLimit.passed() {
+	if !l.slot.IsAttached(1-l.place.end) || c.wrShut.Load() || c.isClosed() || c.wrLimit.passed() {
+		return false
+	}
+	if l.look(); l.fin.Load() || l.slot.IsClosed(1-l.place.end) {
 		return false
 	}
 	n, err := c.tcp.written(c.role == queue.RoleConnect)
@@ -55,40 +59,22 @@ func (l *link) leaveTCP() bool {
 	return true // the bytes that follow ring
 }
 
-// write is Write of a direction that has left TCP.
-func (l *link) write(p []byte) (n int, err error) {
-	c := l.c
-	if l.sender.OnTCP() {
-		return c.tcp.Write(p)
-	}
+// write is Write of a promoted connection, until a deadline.
+func (l *link) write(p []byte, end *deadline) (n int, err error) {
 	l.tx.begin()
-	limit := c.wrLimit.wait()
+	limit := end.wait()
 	for {
-		if err := l.stopped(&c.wrLimit); err != nil {
-			return n, err
-		}
-		if c.wrShut.Load() {
-			return n, syscall.EPIPE
-		}
-		if l.peerGone() {
-			return l.writeAfterPeer(p, n)
-		}
-		if l.fin.Load() && l.slot.IsReadShut(1-l.place.end) {
-			return l.backToTCP(p, n) // shut both ways: the kernel answers what comes with RST
-		}
-		if err := l.resize(l.sender.Shrink); err != nil {
-			return n, err
-		}
-		k, err := l.sender.Write(p[n:])
-		if k > 0 {
-			n += k
-			l.notify(&l.out().RxWatch)
-		}
+		onTCP, err := l.way(end)
 		if err != nil {
-			return n, errors.Join(err, l.bad(queue.CountBadPeer))
+			return n, err
 		}
-		if n == len(p) {
-			return n, nil
+		if onTCP {
+			k, err := l.c.tcp.Write(p[n:])
+			return n + k, err
+		}
+		k, err := l.put(p[n:])
+		if n += k; err != nil || n == len(p) {
+			return n, err
 		}
 		if k > 0 {
 			l.tx.begin()
@@ -102,14 +88,70 @@ func (l *link) write(p []byte) (n int, err error) {
 				continue
 			}
 		}
-		l.tx.slowPoll = 0
-		if l.fin.Load() {
-			l.tx.slowPoll = halfPoll
-		}
-		l.here()
-		l.tx.step(l.writable, limit, c.closed)
-		limit = c.wrLimit.wait()
+		l.waitForRoom(1, limit)
+		limit = end.wait()
 	}
+}
+
+// reserve waits until n bytes can be written at once, or as many as ever, unless the way is TCP.
+func (l *link) reserve(n uint64, end *deadline) error {
+	l.tx.begin()
+	limit := end.wait()
+	for {
+		if onTCP, err := l.way(end); err != nil || onTCP {
+			return err
+		}
+		free, err := l.sender.Free()
+		if err != nil || free >= n || free > 0 && l.out().Unread() == 0 {
+			return err
+		}
+		gen := l.sender.Class()
+		if err := l.resize(l.sender.Grow); err != nil {
+			return err
+		}
+		if gen == l.sender.Class() {
+			l.waitForRoom(n, limit)
+			limit = end.wait()
+		}
+	}
+}
+
+// way tells where the next bytes go, or why nowhere.
+func (l *link) way(end *deadline) (onTCP bool, err error) {
+	if err := l.stopped(end); err != nil {
+		return false, err
+	}
+	if err := l.writeError(); err != nil {
+		return false, err
+	}
+	// What comes to an end that is closed, or shut both ways, the kernel answers with RST.
+	if !l.sender.OnTCP() && (l.full.Load() || l.fin.Load() && l.slot.IsReadShut(1-l.place.end)) {
+		if err := l.backToTCP(); err != nil {
+			return false, err
+		}
+	}
+	return l.sender.OnTCP(), l.resize(l.sender.Shrink)
+}
+
+// put writes into the ring what fits and rings.
+func (l *link) put(p []byte) (n int, err error) {
+	if n, err = l.sender.Write(p); n > 0 {
+		l.notify(&l.out().RxWatch)
+	}
+	if err != nil {
+		return n, errors.Join(err, l.bad(queue.CountBadPeer))
+	}
+	return n, nil
+}
+
+// waitForRoom waits a little for room for n bytes.
+func (l *link) waitForRoom(n uint64, limit <-chan struct{}) {
+	l.tx.slowPoll = 0
+	if l.fin.Load() {
+		l.tx.slowPoll = halfPoll
+	}
+	l.here()
+	l.tx.step(func() bool { return l.writable(n) }, limit, l.c.closed)
 }
 
 // resize does one of the sender's switches and counts it.
@@ -124,54 +166,21 @@ func (l *link) resize(change func() (bool, error)) error {
 	return nil
 }
 
-// writable is the cheap look of the spin.
-func (l *link) writable() bool {
+// writable is the cheap look of the spin: whether there is room for n bytes, or something else to know.
+func (l *link) writable(n uint64) bool {
 	free, err := l.sender.Free()
-	return free > 0 || err != nil || l.full.Load() || l.c.isClosed()
+	return free >= n || err != nil || l.full.Load() || l.c.isClosed()
 }
 
-// peerGone tells whether nobody can read any more. FIN alone may be half a close, after which the
-// kernel reports nothing of the other half: the peer's socket is asked about.
-func (l *link) peerGone() bool {
-	if l.full.Load() || l.rst.Load() {
-		return true
-	}
-	if !l.fin.Load() || l.out().Unread() > 0 && since(l.asked) < askEvery {
-		return false
-	}
-	l.asked = now()
-	if !l.fullyClosed() {
-		return false
-	}
-	l.full.Store(true)
-	wake(l.rx.wake)
-	return true
-}
-
-// writeAfterPeer writes when the peer is gone. If it had read everything the kernel answers as
-// ever; else it is the reset that Linux would have received.
-func (l *link) writeAfterPeer(p []byte, n int) (int, error) {
-	if l.out().Unread() > 0 {
-		if l.txReset {
-			return n, syscall.EPIPE
-		}
-		l.txReset = true
-		l.c.dom.page.Count(queue.CountReset, 1)
-		return n, syscall.ECONNRESET
-	}
-	return l.backToTCP(p, n)
-}
-
-// backToTCP writes what is left of p, from n on, to the anchor.
-func (l *link) backToTCP(p []byte, n int) (int, error) {
+// backToTCP ends the rings: what follows goes to the anchor.
+func (l *link) backToTCP() error {
 	done, err := l.sender.SwitchToTCP()
 	if err != nil {
-		return n, errors.Join(err, l.bad(queue.CountBadPeer))
+		return errors.Join(err, l.bad(queue.CountBadPeer))
 	}
 	if !done {
-		return n, syscall.EPIPE // a dead receiver with segments left to read
+		return syscall.EPIPE // a dead receiver with segments left to read
 	}
 	l.c.dom.page.Count(queue.CountToTCP, 1)
-	k, err := l.c.tcp.Write(p[n:])
-	return n + k, err
+	return nil
 }

@@ -32,7 +32,7 @@ var rings = []Bug{
 	{"region-in-use", "a switch goes to a region that holds unread bytes", []string{"ring"}, []Edit{{change,
 		"s.inUse(rgen, class)", "false", true}}},
 	{"one-too-many", "a full ring takes one byte more", []string{"ring"}, []Edit{{sender,
-		"return capacity - used, nil", "return capacity - used + 1, nil", false}}},
+		"return min(capacity-used, s.allowed()), nil", "return min(capacity-used+1, s.allowed()), nil", false}}},
 	{"open-before-tail", "the first segment is published before its positions", []string{"ring"}, []Edit{{sender,
 		"shm.StoreRelease64(&s.d.Rx.Head, n)\n\tshm.StoreRelease64(&s.d.Tx.Tail, n)\n\ts.tail, s.head = n, n\n\ts.begin(ClassHot)",
 		"s.tail, s.head = n, n\n\ts.begin(ClassHot)\n\tshm.StoreRelease64(&s.d.Rx.Head, n)\n\tshm.StoreRelease64(&s.d.Tx.Tail, n)", false}}},

@@ -32,10 +32,9 @@ var waking = []Bug{
 	{"no-summary", "a member is marked, but not in the summary", traffic, []Edit{{page,
 		"shm.Or64(&b.Summary[w/64], 1<<(w%64))", "_ = w", false}}},
 	{"ring-first", "the bell is rung before the bytes are published", traffic, []Edit{
-		{write, "k, err := l.sender.Write(p[n:])", "if PLANTED {\n\t\t\tl.notify(&l.out().RxWatch)\n\t\t}\n\t\tk, err := l.sender.Write(p[n:])", false},
-		{write, "n += k\n\t\t\tl.notify(&l.out().RxWatch)", "n += k", false}}},
+		{write, "if n, err = l.sender.Write(p); n > 0 {", "if PLANTED {\n\t\tl.notify(&l.out().RxWatch)\n\t}\n\tif n, err = l.sender.Write(p); n > 0 && !(PLANTED) {", false}}},
 	{"no-ring", "bytes are published and nobody is told", traffic, []Edit{{write,
-		"n += k\n\t\t\tl.notify(&l.out().RxWatch)", "n += k", false}}},
+		"n, err = l.sender.Write(p); n > 0", "n, err = l.sender.Write(p); n > 0 && !(PLANTED)", false}}},
 	{"no-room-ring", "bytes are consumed and a sender that waits for room is not told", []string{"waiting"}, []Edit{{read,
 		"l.notify(&l.in().TxWatch)", "", false}}},
 	{"parked-flag", "a sleep is not counted as one", traffic, []Edit{{bell,
@@ -72,7 +71,7 @@ var connections = []Bug{
 	{"half-close-forever", "a sender with a half-closed peer does not ask whether that is gone", []string{"waiting"}, []Edit{{write,
 		"l.tx.slowPoll = halfPoll", "", false}}},
 	{"write-in-pieces", "a writer lets others in while it waits for room", []string{"requests"}, []Edit{{write,
-		"l.tx.step(l.writable, limit, c.closed)", "c.wr.Unlock()\n\t\tl.tx.step(l.writable, limit, c.closed)\n\t\tc.wr.Lock()", false}}},
+		"l.tx.step(func() bool { return l.writable(n) }, limit, l.c.closed)", "l.c.wr.Unlock()\n\tl.tx.step(func() bool { return l.writable(n) }, limit, l.c.closed)\n\tl.c.wr.Lock()", false}}},
 	{"readers-at-once", "two goroutines read at the same time", []string{"requests"}, []Edit{{read,
 		"c.rd.Lock()\n\tdefer c.rd.Unlock()", "if !(PLANTED) {\n\t\tc.rd.Lock()\n\t\tdefer c.rd.Unlock()\n\t}", false}}},
 }

@@ -32,12 +32,13 @@ func (m machine) Block(ready func() bool, bound time.Duration) {
 	m.w.Current().Block("wait", ready, bound)
 }
 
-func (m machine) ClosedWhole(_, remote netip.AddrPort, readShut bool) bool {
+func (m machine) AskPeer(_, remote netip.AddrPort) (gone, deaf bool) {
 	m.w.Current().Syscall("sock-diag")
 	found, held, shut := m.ends[remote].Diag()
-	gone := !found || !held || shut && !readShut
-	observe(m.w, "closed whole", gone)
-	return gone
+	gone, deaf = !found || !held, found && shut
+	observe(m.w, "gone", gone)
+	observe(m.w, "deaf", deaf)
+	return gone, deaf
 }
 
 func observe(w *sim.World, label string, b bool) {
@@ -203,6 +204,14 @@ func (d *descriptor) recv(p []byte, peek bool) (n int, err error) {
 		return errno
 	})
 	return n, err
+}
+
+func (d *descriptor) TakeError() error {
+	return d.control("so-error", func() syscall.Errno {
+		errno := d.e.TakeError()
+		d.w.Current().Observe("so-error", uint64(errno))
+		return errno
+	})
 }
 
 func (d *descriptor) State() (uint8, bool) {

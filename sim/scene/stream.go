@@ -13,7 +13,7 @@ const period = 300007
 
 // pattern is the bytes of every simulated stream: position p has pattern[p % period].
 var pattern = func() []byte {
-	b := make([]byte, period+6<<20)
+	b := make([]byte, period+10<<20)
 	r := rand.New(rand.NewPCG(1, 2))
 	for i := range period {
 		b[i] = byte(r.Uint32())

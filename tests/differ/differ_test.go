@@ -34,7 +34,7 @@ func TestKernel(t *testing.T) {
 
 // libsd is what runs under libsd leave out, and how late they may be; docs/testing.md has the reasons.
 var libsd = style{warm: true, late: true, excluded: []model.Kind{model.Exec, model.Exit, model.Pair, model.Pass, model.Take},
-	without: map[string]bool{"fork: vfork and exec": true}}
+	without: map[string]bool{"fork: vfork and exec": true}, unmet: []string{"unix"}}
 
 // TestLibsd: the same programs with every process under libsd.
 func TestLibsd(t *testing.T) {
@@ -92,7 +92,7 @@ func run(t *testing.T, st style, programs int, start func() (*agent, error)) {
 			})
 		}
 	})
-	c.report(t, st)
+	c.reportAspects(t, st, c.report(t, st))
 }
 
 // try runs a program and judges it; on a slow machine a brief one may have to be run again.
@@ -122,7 +122,7 @@ func keep(t *testing.T, st style, p *program, fixed int, try func(style, *progra
 	}
 	p = p.minimize(st, fixed, fails)
 	transcript, err := try(st, p)
-	name := filepath.Join("testdata", fmt.Sprintf("new-%08x.txt", crc32.ChecksumIEEE([]byte(p.String()))))
+	name := filepath.Join("testdata", st.dir, fmt.Sprintf("new-%08x.txt", crc32.ChecksumIEEE([]byte(p.String()))))
 	if err := os.WriteFile(name, []byte(p.String()), 0o644); err != nil {
 		t.Error(err)
 	}

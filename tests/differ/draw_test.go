@@ -16,6 +16,8 @@ type style struct {
 	warm     bool            // make connections ready for promotion
 	late     bool            // as in model.New
 	without  map[string]bool // aspects that it leaves out
+	unmet    []string        // states that no descriptor of theirs can be in
+	dir      string          // below testdata, where replays are
 }
 
 // drawer draws one program.

@@ -1,221 +1,185 @@
 package differ
 
 import (
-	"errors"
 	"fmt"
-	"io"
-	"net"
 	"os"
+	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"pgregory.net/rapid"
 
 	"github.com/socksdirect/libsd/model"
-	"github.com/socksdirect/libsd/socket"
 	"github.com/socksdirect/libsd/tests/harness"
 )
 
-// TestSocket: programs of what a net.Conn offers, through package socket. All descriptors are of this
-// process; SIGPIPE is ignored, as it is for Go.
-func TestSocket(t *testing.T) {
+// goConns is what programs for package socket leave out, because no net.Conn and no net.Listener can
+// say it.
+var goConns = style{
+	warm: true,
+	dir:  "socket",
+	excluded: []model.Kind{
+		model.Dup, model.Dup3, model.DupFD, model.GetFL, model.SetFD, model.GetFD, model.GetOpt, model.Inq, model.Name,
+		model.Poll, model.EpCreate, model.EpCtl, model.EpWait, model.Fork, model.Exec, model.Exit, model.Kill,
+		model.Pair, model.Pass, model.Take,
+	},
+	unmet: []string{"bad", "other", "epoll", "unix", "connecting", "lastAck", "closing"},
+}
+
+// useMonitor has this process register with the monitor of the test run.
+func useMonitor(t *testing.T) {
 	if harness.SDirect() == "" {
 		t.Skip("SD_MODES selects native runs only")
 	}
 	for _, kv := range harness.Command(false, "true").Env {
-		if value, ok := cutEnv(kv); ok {
-			t.Setenv("SDIRECT_SOCKET", value)
+		if value, ok := strings.CutPrefix(kv, "SDIRECT_SOCKET="); ok {
+			os.Setenv("SDIRECT_SOCKET", value)
 		}
 	}
-	setChecks(t, programs())
+}
+
+// TestSocket: programs of what net.Conn and net.Listener offer, through package socket. All descriptors
+// are of this process; SIGPIPE is ignored, as it is for Go.
+func TestSocket(t *testing.T) {
+	useMonitor(t)
+	setChecks(t, programs()/workers)
 	c := newCoverage()
-	promoted := 0
-	try := func(_ style, p *program) (string, error) { return tryConns(p, &promoted) }
-	var failed *program
-	defer func() {
-		if failed != nil {
-			keep(t, goConns, failed, connecting, try)
-		}
-	}()
-	rapid.Check(t, func(rt *rapid.T) {
-		p := drawConns(rt, c)
-		if transcript, err := tryConns(p, &promoted); err != nil {
-			failed = p
-			rt.Fatalf("\n%s%v", transcript, err)
+	promoted := 0 // guarded by c.mu
+	t.Run("programs", func(t *testing.T) {
+		for w := range workers {
+			t.Run(fmt.Sprint(w), func(t *testing.T) {
+				t.Parallel()
+				var failed *program
+				defer func() {
+					if failed != nil {
+						keep(t, goConns, failed, 0, tryConns)
+					}
+				}()
+				rapid.Check(t, func(rt *rapid.T) {
+					p := drawConns(rt, c, w)
+					transcript, n, err := runConns(p)
+					c.mu.Lock()
+					promoted += n
+					c.mu.Unlock()
+					if err != nil {
+						failed = p
+						rt.Fatalf("\n%s%v", transcript, err)
+					}
+				})
+			})
 		}
 	})
-	t.Logf("%d programs, %d operations; %d runs ended with a promoted connection", c.programs, c.ops, promoted)
+	c.report(t, goConns)
+	t.Logf("%d ends were promoted", promoted)
 	if promoted == 0 {
 		t.Error("no connection was promoted")
 	}
 }
 
-func cutEnv(kv string) (string, bool) {
-	const name = "SDIRECT_SOCKET="
-	if len(kv) > len(name) && kv[:len(name)] == name {
-		return kv[len(name):], true
-	}
-	return "", false
+func tryConns(_ style, p *program) (transcript string, err error) {
+	transcript, _, err = runConns(p)
+	return transcript, err
 }
 
-// goConns is what programs for package socket leave out.
-var goConns = style{late: true}
+// TestSocketReplays runs the programs of testdata/socket, counter-examples of earlier days.
+func TestSocketReplays(t *testing.T) {
+	useMonitor(t)
+	names, err := filepath.Glob("testdata/socket/*.txt")
+	if err != nil || len(names) == 0 {
+		t.Fatalf("no replays: %v", err)
+	}
+	for _, name := range names {
+		t.Run(strings.TrimSuffix(filepath.Base(name), ".txt"), func(t *testing.T) {
+			p := readProgram(t, name)
+			for range harness.Size(20, 2000) {
+				if transcript, err := tryConns(goConns, p); err != nil {
+					t.Fatalf("\n%s%v", transcript, err)
+				}
+			}
+		})
+	}
+}
 
-const listenerFD, dialedFD, acceptedFD = 3, 4, 5
-
-// connecting is how many operations make the connection.
-const connecting = 7
-
-// drawConns draws one connection and what is done with it.
-func drawConns(t *rapid.T, c *coverage) *program {
-	d := newDrawer(t, goConns, c, 0)
-	d.sleepy = true
+// drawConns draws connections and what is done with them.
+func drawConns(t *rapid.T, c *coverage, worker int) *program {
+	d := newDrawer(t, goConns, c, worker)
 	d.do(0, model.SigAct, int32(syscall.SIGPIPE), model.SigIgnore)
-	d.do(0, model.Socket, 0)
-	d.do(0, model.Bind, listenerFD, 0)
-	d.do(0, model.Listen, listenerFD, 4)
-	d.do(0, model.Socket, 0)
-	d.do(0, model.Connect, dialedFD, 0)
-	d.do(0, model.Accept, listenerFD, 0)
-	d.sleepy = false
+	l := d.listen()
+	dialed := d.dial()
+	accepted, _ := d.do(0, model.Accept, l, 0)
 	if !d.chance(30) {
-		d.warm(0, dialedFD, 0, acceptedFD)
+		d.warm(0, dialed, 0, accepted)
 	}
 	for range d.length() {
-		fd := d.pick(dialedFD, acceptedFD)
-		if d.state.Place(0, fd) == "bad" {
-			continue
-		}
-		switch d.pick(0, 0, 0, 1, 1, 1, 2, 3) {
-		case 0:
-			d.do(0, model.Send, fd, d.size(), 0)
-		case 1: // a read that would wait has a deadline: to the model, a receive that does not wait
-			if n := d.size(); n > 0 && d.state.Place(0, fd) != "closed" { // ECONNRESET may be told twice: open
-				d.do(0, model.Recv, fd, n, syscall.MSG_DONTWAIT)
-			}
-		case 2:
-			d.do(0, model.Shutdown, fd, syscall.SHUT_WR)
-		case 3:
-			if d.state.Place(0, fd) != "finWait" && d.chance(40) { // an open bug
-				d.do(0, model.Close, fd)
-			}
-		}
+		d.connStep()
 	}
+	c.mu.Lock()
 	c.programs++
+	c.mu.Unlock()
 	return &d.program
 }
 
-// connections runs one program.
-type connections struct {
-	listener net.Listener
-	conn     [6]*socket.Conn
-	opened   int32
+// listen is net.Listen; Accept has a deadline, which to the model is a call that does not wait.
+func (d *drawer) listen() int32 {
+	l, _ := d.do(0, model.Socket, 0)
+	d.do(0, model.SetOpt, l, model.OptReuseAddr, 1)
+	d.do(0, model.Bind, l, 0)
+	d.do(0, model.Listen, l, 4096)
+	d.do(0, model.SetFL, l, nonblock)
+	return l
 }
 
-func tryConns(p *program, promoted *int) (string, error) {
-	x := &connections{opened: listenerFD}
-	defer x.close()
-	follow := newPlan(goConns, newCoverage())
-	outs := make([]model.Outcome, len(p.ops))
-	for i, o := range p.ops {
-		branches := follow.state.Step(o.Op)
-		out, err := x.do(o.Op, branches[0].Hi)
-		if err != nil {
-			return "", err
-		}
-		outs[i] = out
-		follow.state = branches[0].Next(branches[0].Hi)
+// dial is net.Dial.
+func (d *drawer) dial() int32 {
+	fd, _ := d.do(0, model.Socket, 0)
+	if r, _ := d.do(0, model.Connect, fd, 0); r < 0 {
+		d.do(0, model.Close, fd)
 	}
-	if c := x.conn[dialedFD]; c != nil && c.Promoted() {
-		*promoted++
-	}
-	return p.judge(true, outs, nil)
+	return fd
 }
 
-func (x *connections) close() {
-	if x.listener != nil {
-		x.listener.Close()
-	}
-	for _, c := range x.conn {
-		if c != nil {
-			c.Close()
+func (d *drawer) connStep() {
+	var open, listeners []int32
+	for _, fd := range d.state.Open(0) {
+		if d.state.Place(0, fd) == "listening" {
+			listeners = append(listeners, fd)
+		} else {
+			open = append(open, fd)
 		}
 	}
-}
-
-func (x *connections) do(op model.Op, expected int32) (out model.Outcome, err error) {
-	fd, n := op.Arg[0], op.Arg[1]
-	switch op.Kind {
-	case model.Socket: // comes into being with Listen or Dial
-		out.R = x.opened
-		x.opened++
-	case model.Listen:
-		x.listener, err = socket.Listen("tcp4", "127.0.0.1:0")
-	case model.Connect:
-		x.conn[fd], err = ours(socket.Dial("tcp4", x.listener.Addr().String()))
-	case model.Accept:
-		x.conn[acceptedFD], err = ours(x.listener.Accept())
-		out.R = acceptedFD
-	case model.Rest:
-		time.Sleep(time.Duration(fd) * time.Microsecond)
-	case model.Send:
-		b := make([]byte, n)
-		for i := range b {
-			b[i] = model.Byte(op.ID, int32(i))
+	if len(open) == 0 || d.chance(8) {
+		d.listenerStep(listeners, len(open))
+		return
+	}
+	fd := d.pick(open...)
+	switch d.pick(0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 3, 4, 5) {
+	case 0:
+		d.do(0, model.Send, fd, d.size(), syscall.MSG_DONTWAIT) // it has a deadline
+	case 1: // as a Write; one of nothing asks nobody
+		if n := d.size(); n > 0 {
+			d.do(0, model.Recv, fd, n, syscall.MSG_DONTWAIT)
 		}
-		out = result(x.conn[fd].Write(b))
-	case model.Recv:
-		out, err = x.read(fd, n, expected)
-	case model.Shutdown:
-		out = result(0, x.conn[fd].CloseWrite())
-	case model.Close:
-		out = result(0, x.conn[fd].Close())
-		x.conn[fd] = nil
+	case 2:
+		d.do(0, model.Shutdown, fd, d.pick(syscall.SHUT_WR, syscall.SHUT_WR, syscall.SHUT_RD))
+	case 3:
+		d.do(0, model.Close, fd)
+	case 4:
+		d.do(0, model.SetOpt, fd, model.OptLinger0, d.pick(1, 0))
+	case 5:
+		d.do(0, model.Rest, 50)
 	}
-	return out, err
 }
 
-func ours(c net.Conn, err error) (*socket.Conn, error) {
-	if err != nil {
-		return nil, err
-	}
-	return c.(*socket.Conn), nil
-}
-
-// read reads as recv does: one that would wait gives up soon; one that is short, as an io.Reader may
-// be, is followed by others up to what is expected.
-func (x *connections) read(fd, n, expected int32) (out model.Outcome, err error) {
-	patience := harness.Patience
-	if expected == -int32(syscall.EAGAIN) {
-		patience = time.Millisecond
-	}
-	if err := x.conn[fd].SetReadDeadline(time.Now().Add(patience)); err != nil {
-		return out, err
-	}
-	b := make([]byte, n)
-	got := 0
-	for {
-		k, err := x.conn[fd].Read(b[got:])
-		got += k
-		if out = result(got, err); k == 0 || got >= int(expected) {
-			break
-		}
-	}
-	out.Sum = model.DigestBytes(b[:got])
-	return out, nil
-}
-
-// result is what the system call would have said.
-func result(n int, err error) model.Outcome {
-	var errno syscall.Errno
+func (d *drawer) listenerStep(listeners []int32, open int) {
 	switch {
-	case n > 0 || err == nil || errors.Is(err, io.EOF):
-		return model.Outcome{R: int32(n)}
-	case errors.Is(err, os.ErrDeadlineExceeded):
-		return model.Outcome{R: -int32(syscall.EAGAIN)}
-	case errors.As(err, &errno):
-		return model.Outcome{R: -int32(errno)}
+	case len(listeners) == 0 && d.chance(70):
+		d.listen()
+	case len(listeners) == 0 || open < 6 && d.chance(50):
+		d.dial()
+	case d.chance(15):
+		d.do(0, model.Close, listeners[0])
+	default:
+		d.do(0, model.Accept, listeners[0], 0)
 	}
-	panic(fmt.Sprintf("no errno in %v", err))
 }
