@@ -19,6 +19,7 @@ void send_all(int fd, const char *b, size_t n);
 int recv_all(int fd, char *b, size_t n); // 0: the stream ended before the first byte
 // kernel_bytes is what the kernel's own TCP has carried; a raw system call, to ask nobody else.
 uint64_t kernel_bytes(int fd);
+int preloaded(void); // something is
 // warm_until is when to stop waiting for a connection to leave the kernel's TCP.
 uint64_t warm_until(void);
 

@@ -108,7 +108,13 @@ uint64_t kernel_bytes(int fd)
 	return ret < 0 ? 0 : ti.tcpi_bytes_received + ti.tcpi_bytes_sent;
 }
 
-uint64_t warm_until(void) { return now() + (getenv("LD_PRELOAD") ? WARM_MS : WARM_KERNEL_MS) * 1000000ull; }
+int preloaded(void)
+{
+	const char *p = getenv("LD_PRELOAD");
+	return p && *p;
+}
+
+uint64_t warm_until(void) { return now() + (preloaded() ? WARM_MS : WARM_KERNEL_MS) * 1000000ull; }
 
 void print_latencies(uint32_t *t, size_t n, uint64_t ns, double kernel_share)
 {

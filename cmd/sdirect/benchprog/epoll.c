@@ -125,7 +125,7 @@ void epoll_client(int port, int other_port, uint64_t ns, int connections)
 	room_for_descriptors();
 	struct peers f = meet(other_port, ACTIVE, warm_until());
 	uint64_t start = now();
-	struct peers m = meet(port, connections, getenv("LD_PRELOAD") ? start + SETUP_S * 1000000000ull : start);
+	struct peers m = meet(port, connections, preloaded() ? start + SETUP_S * 1000000000ull : start);
 	double setup = (double)(now() - start) / connections;
 	uint64_t before = kernel_bytes_of(m.fd, m.n, 1);
 	exchange(m.set, m.fd, m.n, 1);
