@@ -48,7 +48,7 @@ func (p *plan) tooLate(proc int32, kind model.Kind, args []int32) bool {
 	case model.SetOpt:
 		return args[1] == model.OptRcvLowat && args[2] > 1
 	case model.Connect:
-		return p.state.PeerGone(proc, args[0]) || args[1] == model.Unspec && p.state.Shared(proc, args[0])
+		return p.state.PeerGone(proc, args[0]) || args[1] == model.Unspec
 	case model.Close:
 		return p.watchedByTwo(proc, args[0])
 	case model.Dup3:
