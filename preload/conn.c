@@ -381,7 +381,7 @@ short sd_conn_mask(struct sd_conn *c, int fd)
 	short m = c->kev & POLLRDHUP, k = 0;
 	int rx_tcp = ig == 0 || sd_peek(&in->rx.rgen) == 0 || sd_class_of(in, ig) == SD_CLASS_TCP;
 	int tx_tcp = og == 0 || sd_class_of(out, og) == SD_CLASS_TCP;
-	if (rx_tcp || tx_tcp || (c->kev & POLLHUP)) {
+	if (rx_tcp || tx_tcp || (c->kev & POLLHUP) || sd_tx_closed(&c->tx)) {
 		struct pollfd p = {fd, POLLIN | POLLOUT | POLLRDHUP | POLLPRI, 0};
 		struct timespec zero = {0, 0};
 		if (sd_sys(SYS_ppoll, &p, 1, &zero, 0, 8) == 1)
