@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"runtime"
 	"slices"
@@ -21,6 +22,10 @@ import (
 
 func main() {
 	runtime.LockOSThread() // a suite is killed when the thread that started it ends
+	// Who is started in a shell's background ignores SIGINT, and so would all tests if it were not caught here.
+	interrupted := make(chan os.Signal, 1)
+	signal.Notify(interrupted, os.Interrupt)
+	go func() { <-interrupted; os.Exit(130) }()
 	bounded := flag.Bool("bounded", false, "only the suites that are part of make test")
 	only := flag.String("only", "", "only these, comma-separated")
 	list := flag.Bool("list", false, "print the suites and end")

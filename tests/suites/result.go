@@ -60,13 +60,18 @@ func (r *Result) add(name string, t Test) {
 	}
 }
 
-// readTAP adds the tests of a script: lines "ok NAME" and "not ok NAME - why". Other lines are for people.
+// readTAP adds the tests of a script: lines "ok NAME", "ok NAME # SKIP why", "not ok NAME - why". Other lines are for
+// people.
 func (r *Result) readTAP(in io.Reader) error {
 	lines := bufio.NewScanner(in)
 	lines.Buffer(nil, 1<<20)
 	for lines.Scan() {
 		if name, ok := strings.CutPrefix(lines.Text(), "ok "); ok {
-			r.add(name, Test{Verdict: Pass})
+			if name, why, skipped := strings.Cut(name, " # SKIP"); skipped {
+				r.add(name, Test{Skip, strings.TrimSpace(why)})
+			} else {
+				r.add(name, Test{Verdict: Pass})
+			}
 		} else if rest, ok := strings.CutPrefix(lines.Text(), "not ok "); ok {
 			name, why, _ := strings.Cut(rest, " - ")
 			r.add(name, Test{Fail, why})
@@ -75,7 +80,7 @@ func (r *Result) readTAP(in io.Reader) error {
 	return lines.Err()
 }
 
-// readJUnit adds the tests of CPython's regrtest, from the file of its option --junit-xml.
+// readJUnit adds the tests that a file in the XML of JUnit tells of.
 func (r *Result) readJUnit(in io.Reader) error {
 	type reason struct {
 		Message string `xml:"message,attr"`
@@ -83,6 +88,7 @@ func (r *Result) readJUnit(in io.Reader) error {
 	}
 	var doc struct {
 		Cases []struct {
+			Class   string  `xml:"classname,attr"` // pytest's; regrtest has it in the name
 			Name    string  `xml:"name,attr"`
 			Failure *reason `xml:"failure"`
 			Error   *reason `xml:"error"`
@@ -100,7 +106,7 @@ func (r *Result) readJUnit(in io.Reader) error {
 		case c.Skipped != nil:
 			t = Test{Skip, lastLine(cmp.Or(c.Skipped.Message, c.Skipped.Text))}
 		}
-		r.add(c.Name, t)
+		r.add(strings.TrimPrefix(c.Class+"."+c.Name, "."), t)
 	}
 	return nil
 }

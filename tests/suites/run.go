@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"syscall"
 	"time"
 
@@ -23,16 +24,16 @@ type runner struct {
 
 // command is the suite's command line; dir is where it may leave files.
 func (r *runner) command(s Suite, dir string) []string {
-	if s.Module == "" {
+	if len(s.Command) == 0 {
 		return []string{"bash", filepath.Join(r.source, "scripts", s.Name+".sh")}
 	}
-	// Before our limit, regrtest prints where all threads are.
-	patience := fmt.Sprintf("--timeout=%d", int((s.Limit - s.Limit/10).Seconds()))
-	args := []string{"/usr/bin/python3.11", "-m", "test", "-v", patience, "--junit-xml", filepath.Join(dir, "junit.xml")}
-	for _, p := range s.Ignore {
-		args = append(args, "-i", p)
+	command := slices.Clone(s.Command)
+	for i, arg := range command {
+		if arg == junit {
+			command[i] = filepath.Join(dir, "junit.xml")
+		}
 	}
-	return append(args, s.Module)
+	return command
 }
 
 // run runs a suite once, in namespaces of its own, and stores the result beside its log.
@@ -69,7 +70,7 @@ func (r *runner) run(s Suite, libsd bool) (*Result, error) {
 // collect reads what a run has left in dir. After one that did not end there may be nothing.
 func (res *Result) collect(s Suite, dir string) error {
 	file, read := "log", res.readTAP
-	if s.Module != "" {
+	if len(s.Command) > 0 {
 		file, read = "junit.xml", res.readJUnit
 	}
 	switch f, err := os.Open(filepath.Join(dir, file)); {

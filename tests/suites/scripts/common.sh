@@ -23,6 +23,15 @@ check() {
 # same NAME GOT WANT is a test that passes if both are the same text.
 same() { if [ "$2" = "$3" ]; then ok "$1"; else not_ok "$1" "got '$2', want '$3'"; fi; }
 
+# tap PROGRAM... runs a program that reports in TAP itself, with numbers: NAME becomes PROGRAM:NAME. That it ends well, in
+# two minutes, is a test too.
+tap() {
+	local name=${1##*/} code=0
+	timeout 120 "$@" >"$name.tap" 2>"$name.err" || code=$?
+	sed -n -E "s|^((not )?ok) [0-9]+ (- )?|\\1 $name:|p" "$name.tap"
+	if [ "$code" = 0 ]; then ok "$name"; else not_ok "$name" "it ended with $code: $(tail -n 1 "$name.err")"; fi
+}
+
 # await COMMAND... repeats a command until it succeeds, for 20 s.
 await() {
 	local end=$((SECONDS + 20))
