@@ -194,6 +194,28 @@ static void from_file(struct link *l)
 	EQ(ask(l, OP_RECV, 100), 100);
 }
 
+// Nothing is sent, and the stream goes on.
+static void from_file_refused(struct link *l)
+{
+	int f = (int)must(memfd_create("file", MFD_CLOEXEC)), p[2];
+	off_t below = -1, start = 0;
+	must(ftruncate(f, 100));
+	must(pipe2(p, O_CLOEXEC));
+	EQ(must(write(p[1], "x", 1)), 1);
+	ERR(sendfile(l->s, f, &below, 10), EINVAL);
+	ERR(sendfile(l->s, f, &start, (size_t)-1), EINVAL);
+	ERR(sendfile(l->s, f, (off_t *)8, 10), EFAULT);
+	ERR(sendfile(l->s, -1, NULL, 10), EBADF);
+	ERR(sendfile(l->s, l->s, NULL, 10), EINVAL);
+	ERR(sendfile(l->s, p[0], NULL, 10), EINVAL);
+	ERR(sendfile(l->s, p[0], &start, 10), ESPIPE);
+	ERR(sendfile(l->s, p[1], NULL, 10), EBADF);
+	EQ(sendfile(l->s, f, &start, 0), 0);
+	EQ(start, 0);
+	EQ(ask(l, OP_SEND, 30), 30);
+	get(l, 30);
+}
+
 // tcp(7): MSG_TRUNC drops what it returns, into no buffer at all.
 static void truncated(struct link *l)
 {
@@ -236,6 +258,7 @@ const struct check io_checks[] = {
 	{"many_messages", many_messages, false},
 	{"from_file", from_file, false},
 	{"from_file_cold", from_file, true},
+	{"from_file_refused", from_file_refused, false},
 	{"truncated", truncated, false},
 	{"truncated_cold", truncated, true},
 	{"seek_is_refused", seek_is_refused, false},

@@ -55,7 +55,7 @@ var suites = []Suite{
 	module("test_socket", 5*time.Minute, 600, "-i", "*VSOCK*").bounded(), // a virtual machine's vsock does not answer
 	module("test_asyncio", 15*time.Minute, 2250),
 	module("test_ssl", 6*time.Minute, 163),
-	module("test_socketserver", 2*time.Minute, 20, "-u", "network"),
+	module("test_socketserver", 2*time.Minute, 20, "-u", "network").onKernel(),
 	module("test_httpservers", 2*time.Minute, 56),
 	module("test_ftplib", 2*time.Minute, 92),
 	module("test_smtplib", 2*time.Minute, 79),
@@ -76,13 +76,13 @@ var suites = []Suite{
 	module("test_os", 2*time.Minute, 257),
 	module("test_logging", 6*time.Minute, 208),
 
-	script("gio", 5*time.Minute, 40, "libglib2.0-tests", "glib-networking-tests"),
-	script("libsoup", 10*time.Minute, 40, "libsoup-3.0-tests"),
-	pytest("tornado", 10*time.Minute, 40, "python3-tornado"),
-	pytest("trio", 10*time.Minute, 40, "python3-trio"),
-	pytest("zmq", 10*time.Minute, 40, "python3-zmq"),
+	script("gio", 5*time.Minute, 118, "libglib2.0-tests", "glib-networking-tests"),
+	script("libsoup", 10*time.Minute, 200, "libsoup-3.0-tests"),
+	// Left out is what fails natively: mixins, which unittest would not run, measures of time, and all after a time-out.
+	pytest("tornado", 10*time.Minute, 1100, "python3-tornado", "-k", "not Mixin and not linear and not UnixSocketTest"),
+	pytest("trio", 10*time.Minute, 40, "python3-trio", "--continue-on-collection-errors"),
+	pytest("zmq", 10*time.Minute, 300, "python3-zmq", "-k", "not cython and not test_log"),
 	pytest("twisted.internet", 10*time.Minute, 40, "python3-twisted"),
-	pytest("twisted.test", 10*time.Minute, 40, "python3-twisted"),
 	pytest("twisted.web", 10*time.Minute, 40, "python3-twisted"),
 	script("stress-ng", 2*time.Minute, 5, "stress-ng").bounded(),
 

@@ -52,7 +52,7 @@ var cells = []cell{
 	{"", "several threads or processes", ring, "under a lock", "threads_many_senders fork_both_send"},
 	{"sendmsg sendmmsg", "", ring, "", "messages many_messages"},
 	{"", "SCM_RIGHTS with a connection", degrade, "a candidate stays on the kernel, a promoted one is counted (`passed`): the receiving process has no part in its rings", "passed_before_connect"},
-	{"sendfile sendfile64", "", ring, "from regular files and block devices, and into pipes, through a buffer; EINVAL for others", "from_file from_file_cold splice_is_sent_to_a_pipe splice_is_sent_to_a_pipe_cold"},
+	{"sendfile sendfile64", "", ring, "through a buffer, also into pipes; what the kernel refuses is refused", "from_file from_file_cold from_file_refused splice_is_sent_to_a_pipe splice_is_sent_to_a_pipe_cold"},
 	{"splice", "", ring, "through a buffer", "splice_to_a_pipe splice_to_a_pipe_cold splice_to_a_full_pipe splice_to_a_full_pipe_cold splice_to_a_pipe_until_eof splice_to_a_pipe_until_eof_cold splice_from_a_pipe splice_from_a_pipe_cold splice_from_a_pipe_when_full splice_from_a_pipe_when_full_cold"},
 	{"", "offsets, two sockets, unknown flags", kernel, "the anchor refuses, as it does tee, vmsplice and copy_file_range", "splice_is_refused splice_is_refused_cold"},
 	{"socket", "", kernel, "only what this call made, and no fork, duplicate or SCM_RIGHTS has shared since, can become a candidate", "names connected_after_fork passed_before_connect"},
