@@ -80,10 +80,8 @@ var suites = []Suite{
 	script("libsoup", 10*time.Minute, 200, "libsoup-3.0-tests"),
 	// Left out is what fails natively: mixins, which unittest would not run, measures of time, and all after a time-out.
 	pytest("tornado", 10*time.Minute, 1100, "python3-tornado", "-k", "not Mixin and not linear and not UnixSocketTest"),
-	pytest("trio", 10*time.Minute, 40, "python3-trio", "--continue-on-collection-errors"),
+	pytest("trio", 10*time.Minute, 500, "python3-trio", "--continue-on-collection-errors").onKernel(),
 	pytest("zmq", 10*time.Minute, 300, "python3-zmq", "-k", "not cython and not test_log"),
-	pytest("twisted.internet", 10*time.Minute, 40, "python3-twisted"),
-	pytest("twisted.web", 10*time.Minute, 40, "python3-twisted"),
 	script("stress-ng", 2*time.Minute, 5, "stress-ng").bounded(),
 
 	script("redis", 4*time.Minute, 20, "redis-server", "redis-tools"),
