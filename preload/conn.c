@@ -16,7 +16,7 @@
 
 sd_mutex sd_promote_mutex;
 
-enum { TCPS_ESTABLISHED = 1 };
+enum { TCPS_ESTABLISHED = 1, TCPS_CLOSE_WAIT = 8 };
 #define GIVE_UP_OPS 256
 #define GIVE_UP_NS 2000000000ll /* longer than it takes either end to look for a monitor again */
 
@@ -82,6 +82,12 @@ void sd_conn_keep(struct sd_conn *c, int fd, unsigned why)
 		sd_mon_note(c, fd, why);
 }
 
+int sd_conn_error(struct sd_conn *c)
+{
+	uint32_t e = sd_peek(&c->slot->hdr.err[c->end]);
+	return e && sd_cas(&c->slot->hdr.err[c->end], e, 0) ? -(int)e : 0;
+}
+
 /* connect(2) with AF_UNSPEC: this stream is over, and what the socket does next is the kernel's. */
 void sd_conn_disconnected(struct sd_conn *c, int fd)
 {
@@ -89,8 +95,19 @@ void sd_conn_disconnected(struct sd_conn *c, int fd)
 	if (!sd_attached(c))
 		return;
 	sd_conn_think(c);
+	sd_xchg(&sd_in(c)->rx_watch.closed, 1);
 	sd_store(&c->state, SD_ST_KERNEL);
 	sd_members_on_tcp(c);
+}
+
+/* Shut both ways: bytes of the peer that come now are answered with RST, so its sender must go by the
+ * anchor. */
+void sd_conn_shut(struct sd_conn *c, int fd)
+{
+	struct tcp_info ti;
+	if (sd_peek(&c->slot->hdr.rd_shut[c->end]) && tcp_info(fd, &ti) == 0 && ti.tcpi_state != TCPS_ESTABLISHED &&
+	    ti.tcpi_state != TCPS_CLOSE_WAIT)
+		sd_xchg(&sd_in(c)->rx_watch.closed, 1);
 }
 
 /* libc's stdio, and programs that are started with the connection as their standard output, write 0, 1
@@ -209,19 +226,19 @@ int sd_conn_demote_tx(struct sd_conn *c)
  * the receive shutdown tells it from a half-close, unless the peer called shutdown(SHUT_RD): such a
  * peer is deaf. It can read what it has, and the kernel answers RST to what comes. */
 enum { HALF_CLOSED, CLOSED, DEAF };
-static int closed(struct inet_diag_msg *m, int rest, int rd_shut)
+static int closed(struct inet_diag_msg *m, int rest, const uint32_t *rd_shut)
 {
 	if (m->idiag_inode == 0)
 		return CLOSED;
 	for (struct rtattr *a = (void *)(m + 1); RTA_OK(a, rest); a = RTA_NEXT(a, rest))
 		if (a->rta_type == INET_DIAG_SHUTDOWN && (*(uint8_t *)RTA_DATA(a) & 1))
-			return rd_shut ? DEAF : CLOSED;
+			return sd_load(rd_shut) ? DEAF : CLOSED; /* it is set before the kernel is told */
 	return HALF_CLOSED;
 }
 
 /* Asks sock_diag for the socket at the other end, in this network namespace. Only while our own FIN is
  * unsent: a live peer in TIME_WAIT has no inode either. */
-static int peer_gone(int fd, int rd_shut)
+static int peer_gone(int fd, const uint32_t *rd_shut)
 {
 	struct {
 		struct nlmsghdr h;
@@ -290,7 +307,7 @@ void sd_conn_hung_up(struct sd_conn *c, int fd, short events)
 		sd_conn_demote_tx(c);
 		return;
 	}
-	int gone = peer_gone(fd, sd_peek(&c->slot->hdr.rd_shut[!c->end]));
+	int gone = peer_gone(fd, &c->slot->hdr.rd_shut[!c->end]);
 	if (gone != HALF_CLOSED) {
 		int unread = gone == CLOSED && sd_tx_unread(&c->tx) != 0;
 		/* Another thread may have called shutdown since: then it was our FIN that the peer's socket showed. */
@@ -392,6 +409,8 @@ short sd_conn_mask(struct sd_conn *c, int fd)
 		}
 		m |= k & (POLLRDHUP | POLLHUP | POLLERR | POLLPRI);
 	}
+	if (sd_peek(&c->slot->hdr.rd_shut[c->end]))
+		m |= POLLRDHUP;
 	if (((rx_tcp || (c->kev & POLLHUP)) && (k & POLLIN)) || (m & POLLRDHUP) ||
 	    (ig != 0 && readable(c, fd)))
 		m |= POLLIN | POLLRDNORM;

@@ -50,11 +50,8 @@ SD_EXPORT int getsockopt(int fd, int level, int name, void *value, socklen_t *le
 	int r = sd_real()->getsockopt(fd, level, name, value, len);
 	struct sd_conn *c = sd_live(fd);
 	if (c && r == 0 && level == SOL_SOCKET && name == SO_ERROR && *len >= sizeof(int) && *(int *)value == 0 &&
-	    sd_attached(c)) {
-		uint32_t e = sd_peek(&c->slot->hdr.err[c->end]);
-		if (e && sd_cas(&c->slot->hdr.err[c->end], e, 0))
-			*(int *)value = e;
-	}
+	    sd_attached(c))
+		*(int *)value = -sd_conn_error(c);
 	return r;
 }
 
@@ -63,7 +60,7 @@ SD_EXPORT int getsockopt(int fd, int level, int name, void *value, socklen_t *le
 SD_EXPORT int shutdown(int fd, int how)
 {
 	struct sd_conn *c = sd_live(fd);
-	if (c && !sd_attached(c) && how != SHUT_RD)
+	if (c && !sd_attached(c))
 		sd_conn_keep(c, fd, SD_STATUS_OK);
 	if (c && sd_attached(c)) {
 		if ((how == SHUT_WR || how == SHUT_RDWR) && sd_tx_gen(sd_out(c)) != 0)
@@ -75,6 +72,7 @@ SD_EXPORT int shutdown(int fd, int how)
 	}
 	int r = sd_real()->shutdown(fd, how);
 	if (c && sd_attached(c) && (r == 0 || errno == ENOTCONN)) {
+		sd_conn_shut(c, fd);
 		sd_members_on_tcp(c);
 		sd_members_shut(c);
 	}

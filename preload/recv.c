@@ -51,12 +51,6 @@ static ssize_t bad_peer(struct sd_conn *c, int fd, unsigned counter)
 	return -ECONNRESET;
 }
 
-static int take_error(struct sd_conn *c)
-{
-	uint32_t e = sd_peek(&c->slot->hdr.err[c->end]);
-	return e && sd_cas(&c->slot->hdr.err[c->end], e, 0) ? -(int)e : 0;
-}
-
 /* The anchor has nothing more: 0, or an error if its FIN left bytes of ours unread. After RST, whose
  * error somebody has taken, POLLHUP says that it was no FIN. */
 static int ended(struct sd_conn *c, int fd)
@@ -65,7 +59,7 @@ static int ended(struct sd_conn *c, int fd)
 	struct timespec zero = {0, 0};
 	sd_sys(SYS_ppoll, &p, 1, &zero, 0, 8);
 	sd_conn_hung_up(c, fd, p.revents);
-	return take_error(c);
+	return sd_conn_error(c);
 }
 
 /* The ring is empty: what does the anchor say? -EAGAIN: nothing; 0: end of stream; 1: look again. */
@@ -173,7 +167,7 @@ static ssize_t ring_try(struct sd_conn *c, int fd, const struct iovec *iov, int 
 			return kernel_recv(fd, iov, n, skip, want, flags & ~MSG_WAITALL);
 		if (r == SD_RING_BAD)
 			return bad_peer(c, fd, SD_COUNT_BAD_PEER);
-		if ((r = take_error(c)) < 0)
+		if ((r = sd_conn_error(c)) < 0)
 			return r;
 		if (!ask_anchor)
 			return -EAGAIN;

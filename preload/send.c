@@ -83,9 +83,8 @@ static ssize_t ring_try(struct sd_conn *c, const struct iovec *iov, int n, size_
 {
 	struct sd_direction *d = sd_out(c);
 	ssize_t r;
-	uint32_t e = sd_peek(&c->slot->hdr.err[c->end]);
-	if (e && sd_cas(&c->slot->hdr.err[c->end], e, 0))
-		return -(ssize_t)e;
+	if ((r = sd_conn_error(c)) < 0)
+		return r;
 	if (want == 0)
 		return c->tx.class == SD_CLASS_TCP ? -ESTALE : 0;
 	sd_tx_shrink(&c->tx);
@@ -218,6 +217,8 @@ ssize_t sd_send(struct sd_conn *c, int fd, const struct iovec *iov, int n, int f
 			break;
 		}
 		if (!sd_attached(c) || !on_ring(c, fd)) {
+			if (sd_attached(c) && done == 0 && (r = sd_conn_error(c)) < 0)
+				break;
 			r = kernel_send(c, fd, iov, n, done, flags | once, mh);
 			if (r == -ESTALE) {
 				sd_pause();

@@ -125,8 +125,8 @@ type WatchLine struct {
 	// Careful: writer: the watching side, when it starts and stops to sleep often; 1 = publish by
 	// exchange. Once it has been 1 for a millisecond, a sleep needs no time limit (Bell).
 	Careful uint32
-	// Closed: writer: the watching side, before its last close; 1 = a sender looks at its anchor before
-	// each send. It is in the line of the entries, which a sender reads anyway. Used in RxWatch only.
+	// Closed: writer: the watching side, before its last close, when it has shut both ways or ended the
+	// stream by connect with AF_UNSPEC; 1 = a sender looks at its anchor before each send. It is in the line of the entries, which a sender reads anyway. Used in RxWatch only.
 	Closed uint32
 	_      [40]byte
 }

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/socksdirect/libsd/model"
@@ -48,7 +47,7 @@ func (p *plan) tooLate(proc int32, kind model.Kind, args []int32) bool {
 	case model.SetOpt:
 		return args[1] == model.OptRcvLowat && args[2] > 1
 	case model.Connect:
-		return p.state.PeerGone(proc, args[0]) || args[1] == model.Unspec
+		return p.state.PeerGone(proc, args[0]) || args[1] == model.Unspec && p.state.Shared(proc, args[0])
 	case model.Close:
 		return p.watchedByTwo(proc, args[0])
 	case model.Dup3:
@@ -59,8 +58,6 @@ func (p *plan) tooLate(proc int32, kind model.Kind, args []int32) bool {
 		return p.sharedSet(proc, args[0])
 	case model.Fork:
 		return args[1] == model.ForkVfork
-	case model.Shutdown:
-		return args[1] != syscall.SHUT_WR
 	}
 	return false
 }
