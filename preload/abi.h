@@ -8,7 +8,7 @@
 #include <stdint.h>
 
 // Hash over all shapes and the version; both ends of an arena compare it.
-#define SD_ABI_HASH 0x00a10f7b4c809d2eULL
+#define SD_ABI_HASH 0xc693455f40a6601aULL
 
 // ABIVersion changes whenever anything in this file changes meaning without changing shape.
 // The hash over shapes and this number is what two sides compare; a mismatch means: stay on TCP.
@@ -281,14 +281,16 @@ struct sd_bell {
 	uint32_t owner; // pid that holds this bell, 0 = free
 	uint64_t nonce; // writer: owner, before the bell is named in any WatchLine
 	uint64_t summary[4]; // bit w of the array: word w of the bits may be non-zero
-	uint8_t pad4[16];
+	uint32_t keeps; // writer: owner, before the bell is named in any WatchLine
+	uint8_t pad5[12];
 };
 _Static_assert(sizeof(struct sd_bell) == 64, "Bell");
 _Static_assert(offsetof(struct sd_bell, parked) == 0, "Bell.Parked");
 _Static_assert(offsetof(struct sd_bell, owner) == 4, "Bell.Owner");
 _Static_assert(offsetof(struct sd_bell, nonce) == 8, "Bell.Nonce");
 _Static_assert(offsetof(struct sd_bell, summary) == 16, "Bell.Summary");
-_Static_assert(offsetof(struct sd_bell, pad4) == 48, "Bell.");
+_Static_assert(offsetof(struct sd_bell, keeps) == 48, "Bell.Keeps");
+_Static_assert(offsetof(struct sd_bell, pad5) == 52, "Bell.");
 
 // Msg is every message on the registration socket. Unused fields are 0. Addresses are in network
 // byte order, IPv4 as ::ffff:a.b.c.d; ports are in host byte order.

@@ -35,6 +35,7 @@ func (p *Page) Claim(pid uint32, nonce uint64) (*OwnBell, error) {
 		b := p.bell(i)
 		if shm.CAS32(&b.Owner, 0, pid) {
 			shm.Store64(&b.Nonce, nonce)
+			shm.Store32(&b.Keeps, 1)
 			return &OwnBell{p, i, b}, nil
 		}
 	}

@@ -192,7 +192,8 @@ type Bell struct {
 	Owner   uint32    // pid that holds this bell, 0 = free; claimed by compare-and-swap, freed by the owner or, after its death, by the monitor
 	Nonce   uint64    // writer: owner, before the bell is named in any WatchLine
 	Summary [4]uint64 // bit w of the array: word w of the bits may be non-zero
-	_       [16]byte
+	Keeps   uint32    // writer: owner, before the bell is named in any WatchLine; 1 = bits stay set after a harvest, so a set bit does not say that the owner is being woken
+	_       [12]byte
 }
 
 // Counters in BellPage.Count. The names are what sdirect stat prints.
