@@ -164,7 +164,7 @@ static ssize_t ring_try(struct sd_conn *c, int fd, const struct iovec *iov, int 
 			return and_after(c, fd, iov, n, skip, done + r, want, flags);
 		}
 		if (r == SD_RING_TCP)
-			return kernel_recv(fd, iov, n, skip, want, flags & ~MSG_WAITALL);
+			return (r = sd_conn_error(c)) < 0 ? r : kernel_recv(fd, iov, n, skip, want, flags & ~MSG_WAITALL);
 		if (r == SD_RING_BAD)
 			return bad_peer(c, fd, SD_COUNT_BAD_PEER);
 		if ((r = sd_conn_error(c)) < 0)
