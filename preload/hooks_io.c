@@ -308,7 +308,7 @@ SD_EXPORT ssize_t pwritev64v2(int fd, const struct iovec *v, int n, off_t off, i
    kernel knows: it is asked to send nothing to the anchor. */
 static ssize_t send_file(struct sd_conn *c, int out, int in, off_t *off, size_t n)
 {
-	char b[32768];
+	char b[65536]; /* 16 pages, as the kernel: where an error or SIGPIPE comes is between two of these */
 	size_t done = 0;
 	ssize_t refused = sd_sys(SYS_sendfile, out, in, off, (ssize_t)n < 0 ? n : 0);
 	if (refused < 0)
@@ -325,8 +325,7 @@ static ssize_t send_file(struct sd_conn *c, int out, int in, off_t *off, size_t 
 			break;
 		}
 		struct iovec v = {b, r};
-		/* The kernel sends 16 pages at a time, and SIGPIPE comes only at the start of such a piece. */
-		ssize_t w = sd_send(c, out, &v, 1, done % 65536 ? MSG_NOSIGNAL : 0, NULL);
+		ssize_t w = sd_send(c, out, &v, 1, 0, NULL);
 		if (w < 0) {
 			if (done == 0)
 				return w;
