@@ -84,7 +84,7 @@
 #define SD_COUNT_UNHOOKED 10 // call that is not supported on a promoted descriptor
 #define SD_COUNT_WATCH_FULL 11 // bounded sleeps because all watch entries or bells were taken
 #define SD_COUNT_NO_MONITOR 12 // registrations that failed
-#define SD_COUNT_EXEC_INHERITED 13 // promoted descriptors that an exec would have passed on
+#define SD_COUNT_EXEC_INHERITED 13 // promoted descriptors that a started program inherited
 #define SD_COUNT_RESET 14 // resets reported because the peer died with unread bytes
 #define SD_COUNT_LOCK_BROKEN 15 // locks taken over from a dead process
 #define SD_COUNT_PASSED 16 // promoted or candidate descriptors sent with SCM_RIGHTS

@@ -110,20 +110,31 @@ void sd_conn_shut(struct sd_conn *c, int fd)
 		sd_xchg(&sd_in(c)->rx_watch.closed, 1);
 }
 
-/* libc's stdio, and programs that are started with the connection as their standard output, write 0, 1
- * and 2 without us: our direction is TCP's from here on, for good. What the peer has put, or puts, into
- * its ring only our own read sees. */
-void sd_conn_stdio(struct sd_conn *c, int fd, int to)
+/* Somebody writes to it without us: our direction is TCP's from here on, for good. What the peer has put,
+ * or puts, into its ring only our own read sees. 1: it was promoted. */
+static int written_unseen(struct sd_conn *c, int fd, unsigned why)
 {
-	sd_conn_keep(c, fd, SD_STATUS_STDIO);
+	sd_conn_keep(c, fd, why);
 	if (!sd_attached(c))
-		return;
+		return 0;
 	sd_conn_share_tx(c);
 	sd_conn_think(c);
 	sd_conn_demote_tx(c);
 	sd_members_on_tcp(c);
-	if (to == 0)
+	return 1;
+}
+
+/* By libc's stdio, and programs that are started with the connection as their standard output. */
+void sd_conn_stdio(struct sd_conn *c, int fd, int to)
+{
+	if (written_unseen(c, fd, SD_STATUS_STDIO) && to == 0)
 		sd_stdio_input();
+}
+
+void sd_conn_inherited(struct sd_conn *c, int fd)
+{
+	if (written_unseen(c, fd, SD_STATUS_FORKED))
+		sd_count(SD_COUNT_EXEC_INHERITED);
 }
 
 void sd_conn_tick(struct sd_conn *c, int fd)

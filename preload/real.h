@@ -4,6 +4,7 @@
 
 #include <poll.h>
 #include <signal.h>
+#include <spawn.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <sys/epoll.h>
@@ -58,6 +59,18 @@ struct aiocb64;
 	X(int, dup, (int))                                                                             \
 	X(int, dup2, (int, int))                                                                       \
 	X(int, dup3, (int, int, int))                                                                  \
+	X(int, execve, (const char *, char *const *, char *const *))                                   \
+	X(int, execv, (const char *, char *const *))                                                   \
+	X(int, execvp, (const char *, char *const *))                                                  \
+	X(int, execvpe, (const char *, char *const *, char *const *))                                  \
+	X(int, execl, (const char *, const char *, ...))                                               \
+	X(int, execlp, (const char *, const char *, ...))                                              \
+	X(int, execle, (const char *, const char *, ...))                                              \
+	X(int, fexecve, (int, char *const *, char *const *))                                           \
+	X(int, execveat, (int, const char *, char *const *, char *const *, int))                       \
+	X(int, posix_spawn, (pid_t *, const char *, const posix_spawn_file_actions_t *, const posix_spawnattr_t *, char *const *, char *const *)) \
+	X(int, posix_spawnp, (pid_t *, const char *, const posix_spawn_file_actions_t *, const posix_spawnattr_t *, char *const *, char *const *)) \
+	X(int, posix_spawn_file_actions_adddup2, (posix_spawn_file_actions_t *, int, int))             \
 	X(FILE *, fdopen, (int, const char *))                                                         \
 	X(FILE *, freopen, (const char *, const char *, FILE *))                                       \
 	X(FILE *, freopen64, (const char *, const char *, FILE *))                                     \

@@ -164,6 +164,7 @@ void sd_conn_keep(struct sd_conn *c, int fd, unsigned why); /* SD_STATUS_…: to
 void sd_conn_disconnected(struct sd_conn *c, int fd);
 int sd_conn_error(struct sd_conn *c); /* an error that waits to be told, as -errno, once; 0 */
 void sd_conn_shut(struct sd_conn *c, int fd); /* after shutdown(2) */
+void sd_conn_inherited(struct sd_conn *c, int fd); /* by a program that is about to be started */
 void sd_conn_stdio(struct sd_conn *c, int fd, int to); /* it gets the number 0, 1 or 2, too */
 void sd_conn_closing(struct sd_conn *c, int fd); /* before its last close in this process */
 void sd_conn_tick(struct sd_conn *c, int fd);	 /* an I/O call on the TCP phase */

@@ -211,7 +211,7 @@ const (
 	CountUnhooked      = 10 // call that is not supported on a promoted descriptor
 	CountWatchFull     = 11 // bounded sleeps because all watch entries or bells were taken
 	CountNoMonitor     = 12 // registrations that failed
-	CountExecInherited = 13 // promoted descriptors that an exec would have passed on
+	CountExecInherited = 13 // promoted descriptors that a started program inherited
 	CountReset         = 14 // resets reported because the peer died with unread bytes
 	CountLockBroken    = 15 // locks taken over from a dead process
 	CountPassed        = 16 // promoted or candidate descriptors sent with SCM_RIGHTS

@@ -25,13 +25,13 @@ var notHooked = []struct{ why, names string }{
 		getsockname isfdtype listen lockf lockf64 statx syncfs`},
 	{"the anchor is no terminal", `__ptsname_r_chk __ttyname_r_chk grantpt gtty isatty login_tty ptsname ptsname_r stty
 		tcdrain tcflow tcflush tcgetattr tcgetpgrp tcgetsid tcsendbreak tcsetattr tcsetpgrp ttyname ttyname_r unlockpt`},
-	{"the anchor is no directory", `__openat64_2 __openat_2 __readlinkat_chk execveat faccessat fchmodat fchownat fexecve
+	{"the anchor is no directory", `__openat64_2 __openat_2 __readlinkat_chk faccessat fchmodat fchownat
 		fspick fstatat fstatat64 futimesat linkat mkdirat mkfifoat mknodat mount_setattr name_to_handle_at open_tree openat
 		openat64 readlinkat renameat renameat2 scandirat scandirat64 symlinkat unlinkat utimensat`},
 	{"of what aio_read and its like have begun, which is nothing", `aio_cancel aio_cancel64 aio_error aio_error64 aio_fsync
 		aio_fsync64 aio_return aio_return64 aio_suspend aio_suspend64`},
 	{"in a child, which starts another program (docs/compatibility.md)", `posix_spawn_file_actions_addclose
-		posix_spawn_file_actions_addclosefrom_np posix_spawn_file_actions_adddup2 posix_spawn_file_actions_addfchdir_np
+		posix_spawn_file_actions_addclosefrom_np posix_spawn_file_actions_addfchdir_np
 		posix_spawn_file_actions_addopen posix_spawn_file_actions_addtcsetpgrp_np`},
 	{"for other descriptors; on a socket a direct call (docs/compatibility.md)", `__backtrace_symbols_fd
 		backtrace_symbols_fd eventfd_read eventfd_write`},

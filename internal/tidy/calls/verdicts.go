@@ -78,6 +78,8 @@ var cells = []cell{
 	{"", "bytes unread", both, "RST", "close_with_unread_resets close_with_unread_resets_cold"},
 	{"dup dup2 __dup2 dup3", "", both, "an alias of the same connection or epoll set", "dup_and_close stream_through_two_numbers dup2_to_a_number dup2_over_closes switch_duplicated_before_connect epoll_duplicated_set"},
 	{"", "to 0, 1 or 2", degrade, "a candidate stays on the kernel (`stdio`); a promoted connection sends by TCP from then on (`to-tcp`), since libc and started programs write there unseen; `stdin` reads by our `read`", "stdio_standard_output stdio_standard_output_cold stdio_standard_input stdio_standard_input_cold stdio_program_writes stdio_program_writes_cold"},
+	{"execve execv execvp execvpe execl execlp execle fexecve execveat posix_spawn posix_spawnp posix_spawn_file_actions_adddup2", "no connection is inherited", none, "", "exec_fails exec_fails_cold"},
+	{"", "one that is not close-on-exec", degrade, "a candidate stays on the kernel (`forked`); a promoted connection sends by TCP from then on (`to-tcp`, `exec-inherited`), what comes by the ring the new program does not see", "exec_program_writes exec_program_writes_cold exec_after_vfork_writes exec_after_vfork_writes_cold exec_spawned_writes exec_spawned_writes_cold"},
 	{"fdopen", "", both, "a candidate stays on the kernel (`stdio`); on a promoted connection the stream reads and writes by our `read` and `write`", "stdio_streams stdio_streams_cold stdio_stream_answers stdio_stream_answers_cold"},
 	{"freopen freopen64 fclose", "", both, "as close", "stdio_fclose_frees_the_number stdio_fclose_frees_the_number_cold"},
 	{"", "freopen of a promoted connection", both, "the stream goes on with the file", "stdio_reopened stdio_reopened_cold"},
