@@ -273,10 +273,13 @@ static int add(struct sd_set *s, int fd, struct epoll_event *ev)
 	if (sd_is_hidden(fd))
 		return -EBADF;
 	if (!needs_record(fd)) {
+		int was = s->plain;
 		s->plain = 1;
 		long r = sd_set_kernel(s, EPOLL_CTL_ADD, fd, ev->events, ev->data.u64);
 		if (r == 0)
 			forget(s, fd);
+		else
+			s->plain = was;
 		return r;
 	}
 	if (!grow(&s->by_fd, &s->fds, fd))
