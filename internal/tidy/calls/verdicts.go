@@ -66,7 +66,7 @@ var cells = []cell{
 		"half_close_of_ours half_close_then_large_reply shut_rd shut_both shut_twice threads_shutdown_wakes_recv fork_shutdown_in_a_child_is_for_all life_simultaneous_close life_simultaneous_close_cold"},
 	{"setsockopt", "", kernel, "the anchor keeps every option", "options option_read_back option_read_back_cold option_refused option_timeouts_are_read_back"},
 	{"", "options that a ring does not honour (below)", degrade, "a candidate stays on the kernel (`option`); a promoted connection refuses them, ENOPROTOOPT (`unhooked`): what they ask for is made of segments", "anchor_timestamps anchor_timestamps_cold"},
-	{"", "SO_SNDBUF, SO_RCVBUF", ring, "bound what a direction takes, as on TCP", "room_follows_options room_follows_options_set_later room_grows_while_full room_growing_wakes_send room_narrow room_narrow_cold"},
+	{"", "SO_SNDBUF, SO_RCVBUF", ring, "bound what a direction takes, as on TCP", "room_follows_options room_follows_small_options room_follows_small_options_of_both room_follows_large_options room_follows_options_set_later room_follows_small_options_set_later room_grows_while_full room_growing_wakes_send room_narrow room_narrow_cold"},
 	{"", "SO_LINGER 0", kernel, "", "linger_resets"},
 	{"getsockopt", "", kernel, "", "options option_who_is_it option_values_are_cut option_refused option_tcp_info_after_our_shutdown option_tcp_info_after_the_peers_shutdown"},
 	{"", "SO_ERROR", both, "also an error that the rings know of", "reset_shows_in_so_error connect_refused"},
