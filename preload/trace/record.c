@@ -93,6 +93,7 @@ void sd_trace_open(void)
 		return;
 	pid = sd_sys(SYS_getpid);
 	snprintf(path, sizeof path, "%s/%u-%llx.sdt", dir, pid, (unsigned long long)clock_ns(CLOCK_MONOTONIC));
+	__builtin_cpu_init(); /* we may be called before any constructor was */
 	if (!__builtin_cpu_supports("sse4.2") || !__builtin_cpu_supports("pclmul")) {
 		complain("no SSE 4.2 or PCLMUL for", path, 0);
 		return;
