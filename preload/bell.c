@@ -260,8 +260,9 @@ void sd_watch_disarm(struct sd_watch_line *l, int bell, unsigned member)
 }
 
 /* The entry that this thread rang for last. While its member's bit stays set, the sleeper has not harvested
- * since: it is being woken, and looks at all members. Not for a bell whose owner keeps bits set, and not
- * across a fork: then others set that bit, too, and may die before they ring. */
+ * since: it is being woken, and looks at all members. Not for a bell whose owner keeps bits set. Not where
+ * others set that bit, too: a forked process may die before it rings, and of two threads each might rely on
+ * the other's bit, so that neither rings. */
 static __thread struct {
 	unsigned char *page;
 	uint32_t entry, forks;
@@ -286,7 +287,7 @@ static void mark(unsigned char *page, uint32_t e, int shared)
 	if ((sd_peek(word) & bit) || (sd_or(word, bit) & bit))
 		return; /* marked and not harvested: the sleeper has been, or is being, told */
 	sd_or(&b->summary[member / 4096], 1ull << (member / 64 % 64));
-	if (!sd_peek(&b->keeps) && in_force(page, e))
+	if (!sd_multi() && !sd_peek(&b->keeps) && in_force(page, e))
 		return;
 	if (sd_load(&b->parked)) {
 		sd_count(SD_COUNT_RING);

@@ -25,6 +25,7 @@ func init() {
 		{"c-fork-both", "a fork amid traffic each way; parent and child go on sending and receiving; one may be killed", forkBoth, false},
 		{"c-epoll", "the receiver, or both, wait in epoll_wait: by level, edge or once", epoll, false},
 		{"c-epoll-two", "the receiver waits on one epoll set for two connections of one sender", epollTwo, false},
+		{"c-epoll-cross", "the same of two threads, each of which has rung for one of the two connections", epollCross, false},
 		{"c-pool", "two threads of the receiver wait on one epoll set", pool, false},
 		{"c-park", "two messages of a byte to a receiver that sleeps", park, true},
 		{"c-park-set", "messages of a byte to a receiver that sleeps on an epoll set", parkSet, false},

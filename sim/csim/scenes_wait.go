@@ -80,7 +80,12 @@ func epoll(w *World) {
 }
 
 // epollTwo: one set waits for two connections of one sender, which rings once for both.
-func epollTwo(w *World) {
+func epollTwo(w *World) { toOneSet(w, 1, alternate) }
+
+// epollCross: of two threads, each of which has rung for one of the two connections.
+func epollCross(w *World) { toOneSet(w, 2, cross) }
+
+func toOneSet(w *World, senders int, send func(t *Thread, streams [2]*stream, fds [2]int, n int)) {
 	a, b := w.process("a"), w.process("b")
 	var fds [2][2]int // of a and b
 	var streams [2]*stream
@@ -93,13 +98,15 @@ func epollTwo(w *World) {
 	n := w.Range(8, 60, "messages")
 	for role, p := range []*Process{a, b} {
 		p.Go("main", func(t *Thread) {
+			threads := []int{senders, 1}[role]
 			p.multi(1)
-			t.start(1, nil)
+			t.start(threads, nil)
 			for _, fd := range fds[role] {
 				t.Call("sim_track", int64(fd), int64(role))
 			}
+			p.multi(threads)
 			[]func(*Thread){
-				func(t *Thread) { alternate(t, streams, fds[0], n) },
+				func(t *Thread) { send(t, streams, fds[0], n) },
 				func(t *Thread) { waitForBoth(t, streams, fds[1]) },
 			}[role](t)
 		})
@@ -114,23 +121,55 @@ func epollTwo(w *World) {
 }
 
 func alternate(t *Thread, streams [2]*stream, fds [2]int, n int) {
-	w := t.p.w
 	for range n {
-		i := w.Choose(2, "which")
-		if r := t.send(fds[i], []byte{byteAt(i, streams[i].sent)}, 0); r != 1 {
-			w.Failf("result", "send: %d", r)
-		}
-		streams[i].sent++
-		if w.Choose(4, "nap") == 0 {
-			t.nap(time.Duration(w.Choose(3000, "us")) * time.Microsecond)
-		}
+		sendOne(t, streams, fds, t.p.w.Choose(2, "which"))
+		mayNap(t)
 	}
-	t.Block("end", func() bool { // or FIN would wake who should have been rung for
-		return streams[0].received == streams[0].sent && streams[1].received == streams[1].sent
-	}, -1)
+	allReceived(t, streams)
 	for _, fd := range fds {
 		t.close(fd)
 	}
+}
+
+// cross: two threads send on one connection each, and change places after each message.
+func cross(t *Thread, streams [2]*stream, fds [2]int, n int) {
+	var done [2]int
+	half := func(t *Thread, k int) {
+		for r := range n {
+			sendOne(t, streams, fds, (r+k)%2)
+			if k == 0 {
+				mayNap(t)
+			}
+			done[k]++
+			t.Block("turn", func() bool { return done[1-k] >= done[k] }, -1)
+		}
+	}
+	t.p.Go("second", func(t *Thread) { half(t, 1) })
+	half(t, 0)
+	allReceived(t, streams)
+	for _, fd := range fds {
+		t.close(fd)
+	}
+}
+
+func sendOne(t *Thread, streams [2]*stream, fds [2]int, i int) {
+	if r := t.send(fds[i], []byte{byteAt(i, streams[i].sent)}, 0); r != 1 {
+		t.p.w.Failf("result", "send: %d", r)
+	}
+	streams[i].sent++
+}
+
+func mayNap(t *Thread) {
+	if w := t.p.w; w.Choose(4, "nap") == 0 {
+		t.nap(time.Duration(w.Choose(3000, "us")) * time.Microsecond)
+	}
+}
+
+// allReceived: or FIN would wake who should have been rung for.
+func allReceived(t *Thread, streams [2]*stream) {
+	t.Block("end", func() bool {
+		return streams[0].received == streams[0].sent && streams[1].received == streams[1].sent
+	}, -1)
 }
 
 func waitForBoth(t *Thread, streams [2]*stream, fds [2]int) {
