@@ -3,6 +3,7 @@ package model
 import (
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 )
 
@@ -25,6 +26,43 @@ func (j *Judge) Observe(op Op, out Outcome) error {
 // Returned takes the outcome of a call that slept.
 func (j *Judge) Returned(p int32, out Outcome) error {
 	return j.advance(out, func(s *State) []Branch { return s.Resume(p) })
+}
+
+// Return is the outcome of a call that slept.
+type Return struct {
+	Proc int32
+	Out  Outcome
+}
+
+// ReturnedTogether takes calls that ended after the same operation: one of them may have been served
+// before another that came back first.
+func (j *Judge) ReturnedTogether(calls []Return) error {
+	if len(calls) == 0 {
+		return nil
+	}
+	var next []*State
+	var first error
+	for i, c := range calls {
+		one := Judge{j.states}
+		err := one.Returned(c.Proc, c.Out)
+		if err == nil {
+			err = one.ReturnedTogether(slices.Delete(slices.Clone(calls), i, i+1))
+		}
+		if err != nil {
+			if first == nil {
+				first = err
+			}
+			continue
+		}
+		for _, s := range one.states {
+			next = appendNew(next, s)
+		}
+	}
+	if len(next) == 0 {
+		return first
+	}
+	j.states = next
+	return nil
 }
 
 // Asleep says that p still sleeps though the network has settled.

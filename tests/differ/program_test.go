@@ -167,12 +167,13 @@ func (p *program) judge(late bool, outs []model.Outcome, backs []returned) (tran
 		if err := j.Observe(o.Op, outs[i]); err != nil {
 			return b.String(), err
 		}
-		for len(backs) > 0 && backs[0].after == i {
+		var together []model.Return
+		for ; len(backs) > 0 && backs[0].after == i; backs = backs[1:] {
 			fmt.Fprintf(&b, "%46s %d returns %v\n", "", backs[0].proc, backs[0].out)
-			if err := j.Returned(backs[0].proc, backs[0].out); err != nil {
-				return b.String(), err
-			}
-			backs = backs[1:]
+			together = append(together, model.Return{Proc: backs[0].proc, Out: backs[0].out})
+		}
+		if err := j.ReturnedTogether(together); err != nil {
+			return b.String(), err
 		}
 		for _, s := range j.State().Sleepers() {
 			if err := j.Asleep(s); err != nil {
