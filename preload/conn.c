@@ -300,7 +300,8 @@ static int peer_gone(int fd, const uint32_t *rd_shut)
 }
 
 /* After a FIN only the peer's socket tells a half-close from a full one: ask once, then at most once
- * in a tick of the coarse clock, or when the peer says that it closes. Full close with bytes of ours unread is RST on Linux. */
+ * in a tick of the coarse clock, or at any time when the peer says that it closes. Full close with bytes
+ * of ours unread is RST on Linux. */
 void sd_conn_hung_up(struct sd_conn *c, int fd, short events)
 {
 	struct sd_direction *out = sd_out(c);

@@ -28,6 +28,25 @@ void sd_members_on_tcp(struct sd_conn *c)
 	sd_mutex_unlock(&sd_promote_mutex);
 }
 
+/* shutdown of its own end is an edge for whoever watches it, whatever it shows. */
+void sd_members_shut(struct sd_conn *c)
+{
+	if (sd_peek(&c->members) == NULL)
+		return;
+	sd_mutex_lock(&sd_promote_mutex);
+	for (struct sd_member *m = c->members; m; m = m->conn_next) {
+		struct sd_set *s = m->set;
+		sd_mutex_lock(&s->mutex);
+		if (m->ours) {
+			sd_member_heat(m);
+			if (s->waking && sd_load(&s->waker.waiting))
+				sd_waker_kick(&s->waker);
+		}
+		sd_mutex_unlock(&s->mutex);
+	}
+	sd_mutex_unlock(&sd_promote_mutex);
+}
+
 /* While a duplicate is open, Linux keeps a registration under the closed number, and lets nobody change
  * it: one whose connection is still on TCP could not follow it to the rings. */
 void sd_members_renamed(struct sd_conn *c, int fd)

@@ -304,8 +304,8 @@ SD_EXPORT ssize_t preadv64v2(int fd, const struct iovec *v, int n, off_t off, in
 SD_EXPORT ssize_t pwritev2(int fd, const struct iovec *v, int n, off_t off, int f) { return writev2(fd, v, n, off, f); }
 SD_EXPORT ssize_t pwritev64v2(int fd, const struct iovec *v, int n, off_t off, int f) { return writev2(fd, v, n, off, f); }
 
-/* From a file through a buffer into the ring. The file's position moves by what was sent. What cannot be done the
-   kernel knows: it is asked to send nothing to the anchor. */
+/* From a file through a buffer into the ring. The file's position moves by what was sent. What cannot be done
+ * the kernel knows: it is asked to send nothing to the anchor. */
 static ssize_t send_file(struct sd_conn *c, int out, int in, off_t *off, size_t n)
 {
 	char b[65536]; /* 16 pages, as the kernel: where an error or SIGPIPE comes is between two of these */
