@@ -28,14 +28,15 @@ static int tcp_info(int fd, struct tcp_info *ti)
 }
 
 /* Bytes written to the anchor so far, asked of the kernel, so that bytes written by code that we do
- * not see count too. bytes_acked counts the SYN on the connecting end. -1: not known now. */
+ * not see count too. bytes_acked counts the SYN on the connecting end; the peer's FIN changes nothing.
+ * -1: not known now, or our own FIN is under way. */
 static int64_t kernel_written(int fd, int end)
 {
 	for (int i = 0; i < 16; i++) {
 		struct tcp_info a, b;
 		int q;
 		if (tcp_info(fd, &a) < 0 || sd_sys(SYS_ioctl, fd, SIOCOUTQ, &q) < 0 || tcp_info(fd, &b) < 0 ||
-		    b.tcpi_state != TCPS_ESTABLISHED)
+		    (b.tcpi_state != TCPS_ESTABLISHED && b.tcpi_state != TCPS_CLOSE_WAIT))
 			return -1;
 		if (a.tcpi_bytes_acked == b.tcpi_bytes_acked)
 			return a.tcpi_bytes_acked + q - (end == 0);
@@ -200,6 +201,11 @@ int sd_conn_promote(struct sd_conn *c, int fd)
 			push(fd);
 			sd_tx_open(&c->tx, n);
 			sd_count(SD_COUNT_PROMOTED);
+			/* The peer may have closed: the first send asks. */
+			struct pollfd p = {fd, POLLRDHUP, 0};
+			struct timespec zero = {0, 0};
+			if (sd_sys(SYS_ppoll, &p, 1, &zero, 0, 8) == 1)
+				c->kev |= p.revents & POLLRDHUP;
 			done = 1;
 		}
 	}

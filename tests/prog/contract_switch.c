@@ -235,7 +235,29 @@ static void corked_is_promoted(struct link *l)
 
 static void more_is_promoted(struct link *l) { held_back(l, MSG_MORE); }
 
+// Whoever answers after all was asked leaves TCP too.
+static void answers_after_the_peers_end(struct link *l)
+{
+	enum { SIZE = 1 << 20 };
+	char c;
+	get(l, across(l));
+	EQ(ask(l, OP_SHUT_WR, 0), 0);
+	until_event(l->s, POLLRDHUP);
+	EQ(recv(l->s, &c, 1, 0), 0);
+	uint64_t before = kernel_bytes(l->s);
+	post(l, OP_RECV, SIZE);
+	put(l, SIZE);
+	EQ(answer(l), SIZE);
+	if (getenv("SD_WANT_PROMOTED"))
+		EXPECT(kernel_bytes(l->s) - before < SIZE / 2);
+	EQ(ask(l, OP_CLOSE, 0), 0);
+	EQ(send(l->s, "x", 1, MSG_NOSIGNAL), 1);
+	until_event(l->s, POLLERR);
+	ERR(send(l->s, "x", 1, MSG_NOSIGNAL), EPIPE);
+}
+
 const struct check switch_checks[] = {
+	{"switch_answers_after_the_peers_end", answers_after_the_peers_end, true},
 	{"switch_short_means_empty", short_means_empty, true},
 	{"switch_short_means_empty_in_pieces", short_means_empty_in_pieces, true},
 	{"switch_all_in_one", all_in_one, true},

@@ -63,7 +63,7 @@ var cells = []cell{
 	{"", "to itself", kernel, "stays on the kernel", "life_self_connect"},
 	{"", "SO_REUSEPORT, IPV6_V6ONLY, TCP_DEFER_ACCEPT, wildcard addresses", kernel, "", "life_dual_stack life_wildcard_beside_specific life_reuse_port_balances option_defer_accept option_of_a_listener"},
 	{"shutdown", "", kernel, "a candidate stays on the kernel; SHUT_WR ends the last ring; the rest of the direction is TCP's, which sends FIN",
-		"half_close_of_ours half_close_then_large_reply shut_rd shut_both shut_twice threads_shutdown_wakes_recv fork_shutdown_in_a_child_is_for_all life_simultaneous_close life_simultaneous_close_cold"},
+		"half_close_of_ours half_close_then_large_reply switch_answers_after_the_peers_end shut_rd shut_both shut_twice threads_shutdown_wakes_recv fork_shutdown_in_a_child_is_for_all life_simultaneous_close life_simultaneous_close_cold"},
 	{"setsockopt", "", kernel, "the anchor keeps every option", "options option_read_back option_read_back_cold option_refused option_timeouts_are_read_back"},
 	{"", "options that a ring does not honour (below)", degrade, "a candidate stays on the kernel (`option`); a promoted connection refuses them, ENOPROTOOPT (`unhooked`): what they ask for is made of segments", "anchor_timestamps anchor_timestamps_cold"},
 	{"", "SO_SNDBUF, SO_RCVBUF", ring, "bound what a direction takes, as on TCP", "room_follows_options room_follows_small_options room_follows_small_options_of_both room_follows_large_options room_follows_options_set_later room_follows_small_options_set_later room_grows_while_full room_growing_wakes_send room_narrow room_narrow_cold"},
