@@ -69,10 +69,10 @@ func run(t *testing.T, st style, programs int, start func() (*agent, error)) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				var failed *program
+				var failed *failure
 				defer func() {
 					if failed != nil {
-						keep(t, st, failed, 0, a.try)
+						failed.keep(t, st, 0, a.try)
 					}
 					if err := a.stop(); err != nil {
 						t.Error(err)
@@ -85,14 +85,18 @@ func run(t *testing.T, st style, programs int, start func() (*agent, error)) {
 						t.Fatalf("%v\n%v", err, p) // nothing can be shrunk any more
 					}
 					if err != nil {
-						failed = p
+						if failed == nil { // rapid may run it again, and then it may go otherwise
+							failed = &failure{p, transcript, err}
+						}
 						rt.Fatalf("\n%s%v", transcript, err)
 					}
 				})
 			})
 		}
 	})
-	c.reportAspects(t, st, c.report(t, st))
+	if !t.Failed() {
+		c.reportAspects(t, st, c.report(t, st))
+	}
 }
 
 // try runs a program and judges it; on a slow machine a brief one may have to be run again.
@@ -113,18 +117,30 @@ func (a *agent) try(st style, p *program) (transcript string, err error) {
 
 var errAgent = errors.New("the interpreter failed")
 
+// failure is a program that the model did not allow.
+type failure struct {
+	program    *program
+	transcript string
+	err        error
+}
+
 // keep takes out of a failed program what it fails without, but for some operations at its start, and
-// writes the rest where replays are.
-func keep(t *testing.T, st style, p *program, fixed int, try func(style, *program) (string, error)) {
+// writes the rest where replays are. A program that does not fail again is written whole, and what it did
+// once is told.
+func (f *failure) keep(t *testing.T, st style, fixed int, try func(style, *program) (string, error)) {
 	fails := func(p *program) bool {
 		_, err := try(st, p)
 		return err != nil && !errors.Is(err, errAgent)
 	}
-	p = p.minimize(st, fixed, fails)
+	p := f.program.minimize(st, fixed, fails)
 	transcript, err := try(st, p)
 	name := filepath.Join("testdata", st.dir, fmt.Sprintf("new-%08x.txt", crc32.ChecksumIEEE([]byte(p.String()))))
 	if err := os.WriteFile(name, []byte(p.String()), 0o644); err != nil {
 		t.Error(err)
+	}
+	if err == nil {
+		t.Logf("this program failed once only:\n%s%v", f.transcript, f.err)
+		return
 	}
 	t.Logf("%s:\n%s%v", name, transcript, err)
 }

@@ -50,10 +50,10 @@ func TestSocket(t *testing.T) {
 		for w := range workers {
 			t.Run(fmt.Sprint(w), func(t *testing.T) {
 				t.Parallel()
-				var failed *program
+				var failed *failure
 				defer func() {
 					if failed != nil {
-						keep(t, goConns, failed, 0, tryConns)
+						failed.keep(t, goConns, 0, tryConns)
 					}
 				}()
 				rapid.Check(t, func(rt *rapid.T) {
@@ -63,14 +63,18 @@ func TestSocket(t *testing.T) {
 					promoted += n
 					c.mu.Unlock()
 					if err != nil {
-						failed = p
+						if failed == nil {
+							failed = &failure{p, transcript, err}
+						}
 						rt.Fatalf("\n%s%v", transcript, err)
 					}
 				})
 			})
 		}
 	})
-	c.report(t, goConns)
+	if !t.Failed() {
+		c.report(t, goConns)
+	}
 	t.Logf("%d ends were promoted", promoted)
 	if promoted == 0 {
 		t.Error("no connection was promoted")
