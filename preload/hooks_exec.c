@@ -139,3 +139,26 @@ SD_EXPORT int posix_spawn_file_actions_adddup2(posix_spawn_file_actions_t *a, in
 		sd_conn_inherited(c, fd);
 	return sd_real()->posix_spawn_file_actions_adddup2(a, fd, to);
 }
+
+/* libc starts these programs by itself. */
+SD_EXPORT int system(const char *command)
+{
+	if (command)
+		inherit();
+	return sd_real()->system(command);
+}
+
+SD_EXPORT FILE *popen(const char *command, const char *mode)
+{
+	inherit();
+	return sd_real()->popen(command, mode);
+}
+
+SD_EXPORT int wordexp(const char *words, wordexp_t *to, int flags)
+{
+	if (!(flags & WRDE_NOCMD))
+		inherit();
+	return sd_real()->wordexp(words, to, flags);
+}
+
+SD_ALIAS(_IO_popen, popen);

@@ -34,6 +34,9 @@ static inline size_t recv_now(struct sd_conn *c, void *b, size_t n)
 	return sd_leave_with(n);
 }
 
+/* As many bytes as Linux moves in one call. */
+static size_t most(size_t n) { return n < SD_MOST ? n : SD_MOST; }
+
 static __attribute__((noinline)) ssize_t recv_one(struct sd_conn *c, int fd, void *b, size_t n, int flags)
 {
 	if ((flags & ~MSG_WAITALL) == 0 && sd_recv_fast(c, b, n))
@@ -44,8 +47,11 @@ static __attribute__((noinline)) ssize_t recv_one(struct sd_conn *c, int fd, voi
 
 static __attribute__((noinline)) ssize_t send_one(struct sd_conn *c, int fd, const void *b, size_t n, int flags)
 {
-	if (!(flags & MSG_OOB) && sd_send_fast(c, fd, b, n))
+	if (!(flags & (MSG_OOB | MSG_FASTOPEN)) && sd_send_fast(c, fd, b, n))
 		return n;
+	ssize_t refused = flags & MSG_FASTOPEN ? sd_sys(SYS_sendto, fd, NULL, 0, flags | SD_ASKING, NULL, 0) : 0;
+	if (refused < 0 && refused != -EPIPE)
+		return sd_ret(refused);
 	struct iovec v = {(void *)b, n};
 	return sd_ret(sd_send(c, fd, &v, 1, flags, NULL));
 }
@@ -83,7 +89,7 @@ SD_EXPORT ssize_t recv(int fd, void *b, size_t n, int flags)
 		return n <= c->rx.ready ? recv_now(c, b, n) : recv_again(fd, b, n, flags);
 	}
 	c = sd_live(fd);
-	return c ? recv_one(c, fd, b, n, flags) : sd_real()->recv(fd, b, n, flags);
+	return c ? recv_one(c, fd, b, most(n), flags) : sd_real()->recv(fd, b, n, flags);
 }
 
 SD_EXPORT ssize_t recvfrom(int fd, void *b, size_t n, int flags, struct sockaddr *a, socklen_t *len)
@@ -91,7 +97,7 @@ SD_EXPORT ssize_t recvfrom(int fd, void *b, size_t n, int flags, struct sockaddr
 	struct sd_conn *c = sd_live(fd);
 	if (!c)
 		return sd_real()->recvfrom(fd, b, n, flags, a, len);
-	struct iovec v = {b, n};
+	struct iovec v = {b, most(n)};
 	ssize_t r = sd_recv(c, fd, &v, 1, flags, NULL);
 	if (r >= 0 && a && len)
 		*len = 0; /* tcp(7): a stream has no source address to report */
@@ -132,45 +138,6 @@ SD_EXPORT ssize_t readv(int fd, const struct iovec *v, int n)
 	return sd_ret(sd_recv(c, fd, v, n, 0, NULL));
 }
 
-SD_EXPORT ssize_t recvmsg(int fd, struct msghdr *m, int flags)
-{
-	struct sd_conn *c = sd_live(fd);
-	if (!c || m->msg_iovlen > 1024)
-		return sd_real()->recvmsg(fd, m, flags);
-	return sd_ret(sd_recv(c, fd, m->msg_iov, m->msg_iovlen, flags, m));
-}
-
-SD_EXPORT int recvmmsg(int fd, struct mmsghdr *v, unsigned n, int flags, struct timespec *timeout)
-{
-	struct sd_conn *c = sd_live(fd);
-	if (!c)
-		return sd_real()->recvmmsg(fd, v, n, flags, timeout);
-	int error = 0; /* Linux looks for one before it looks for bytes */
-	socklen_t len = sizeof error;
-	if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &len) == 0 && error) {
-		sd_enter();
-		if (sd_attached(c))
-			sd_conn_hung_up(c, fd, POLLHUP);
-		sd_leave();
-		return (int)sd_ret(-error);
-	}
-	int64_t until = timeout ? sd_now_ns() + timeout->tv_sec * 1000000000ll + timeout->tv_nsec : INT64_MAX;
-	unsigned i = 0;
-	for (; i < n && i < 1024; i++) {
-		struct msghdr *m = &v[i].msg_hdr;
-		int f = flags & ~MSG_WAITFORONE;
-		if (i > 0 && (flags & MSG_WAITFORONE))
-			f |= MSG_DONTWAIT;
-		ssize_t r = m->msg_iovlen > 1024 ? -EMSGSIZE : sd_recv(c, fd, m->msg_iov, m->msg_iovlen, f, m);
-		if (r < 0)
-			return i ? (int)i : (int)sd_ret(r);
-		v[i].msg_len = r;
-		if (r == 0 || sd_now_ns() >= until)
-			return i + 1;
-	}
-	return i;
-}
-
 /* Linux raises SIGPIPE for write as for send; -EPIPE without MSG_NOSIGNAL is handled in sd_send. */
 static __attribute__((noinline, cold)) ssize_t write_again(int fd, const void *b, size_t n)
 {
@@ -198,12 +165,12 @@ static __attribute__((noinline, cold)) ssize_t send_again(int fd, const void *b,
 SD_EXPORT ssize_t send(int fd, const void *b, size_t n, int flags)
 {
 	struct sd_conn *c = sd_conn_of(fd);
-	if (!(flags & MSG_OOB) && may_send(c, n)) {
+	if (!(flags & (MSG_OOB | MSG_FASTOPEN)) && may_send(c, n)) {
 		sd_enter_first();
 		return n <= c->tx.room ? send_now(c, b, n) : send_again(fd, b, n, flags);
 	}
 	c = sd_live(fd);
-	return c ? send_one(c, fd, b, n, flags) : sd_real()->send(fd, b, n, flags);
+	return c ? send_one(c, fd, b, most(n), flags) : sd_real()->send(fd, b, n, flags);
 }
 
 SD_EXPORT ssize_t sendto(int fd, const void *b, size_t n, int flags, const struct sockaddr *a, socklen_t len)
@@ -211,8 +178,11 @@ SD_EXPORT ssize_t sendto(int fd, const void *b, size_t n, int flags, const struc
 	struct sd_conn *c = sd_live(fd);
 	if (!c)
 		return sd_real()->sendto(fd, b, n, flags, a, len);
-	struct iovec v = {(void *)b, n};
 	struct msghdr m = {.msg_name = (void *)a, .msg_namelen = a ? len : 0};
+	ssize_t refused = a || (flags & MSG_FASTOPEN) ? sd_sys(SYS_sendto, fd, NULL, 0, flags | SD_ASKING, a, len) : 0;
+	if (refused < 0 && refused != -EPIPE)
+		return sd_ret(refused);
+	struct iovec v = {(void *)b, most(n)};
 	return sd_ret(sd_send(c, fd, &v, 1, flags, &m));
 }
 
@@ -226,63 +196,14 @@ SD_EXPORT ssize_t writev(int fd, const struct iovec *v, int n)
 	return sd_ret(sd_send(c, fd, v, n, 0, NULL));
 }
 
-/* A descriptor sent to another process is used where we do not see it: it must not move to a ring. */
-static void passing(const struct msghdr *m)
-{
-	for (struct cmsghdr *h = CMSG_FIRSTHDR(m); h; h = CMSG_NXTHDR((struct msghdr *)m, h)) {
-		if (h->cmsg_level != SOL_SOCKET || h->cmsg_type != SCM_RIGHTS)
-			continue;
-		for (size_t i = 0; i < (h->cmsg_len - CMSG_LEN(0)) / sizeof(int); i++) {
-			int fd;
-			memcpy(&fd, CMSG_DATA(h) + i * sizeof fd, sizeof fd);
-			struct sd_conn *c = sd_live(fd);
-			if (c && sd_attached(c))
-				sd_count(SD_COUNT_PASSED);
-			else if (c)
-				sd_conn_keep(c, fd, SD_STATUS_PASSED);
-			else
-				sd_share_unconnected(fd);
-		}
-	}
-}
-
-SD_EXPORT ssize_t sendmsg(int fd, const struct msghdr *m, int flags)
-{
-	struct sd_conn *c = sd_live(fd);
-	if (m && m->msg_controllen && sd_g.on)
-		passing(m);
-	if (!c || m->msg_iovlen > 1024)
-		return sd_real()->sendmsg(fd, m, flags);
-	return sd_ret(sd_send(c, fd, m->msg_iov, m->msg_iovlen, flags, m));
-}
-
-SD_EXPORT int sendmmsg(int fd, struct mmsghdr *v, unsigned n, int flags)
-{
-	struct sd_conn *c = sd_live(fd);
-	for (unsigned i = 0; sd_g.on && i < n && i < 1024; i++)
-		if (v[i].msg_hdr.msg_controllen)
-			passing(&v[i].msg_hdr);
-	if (!c)
-		return sd_real()->sendmmsg(fd, v, n, flags);
-	unsigned i = 0;
-	for (; i < n && i < 1024; i++) {
-		struct msghdr *m = &v[i].msg_hdr;
-		ssize_t r = m->msg_iovlen > 1024 ? -EMSGSIZE : sd_send(c, fd, m->msg_iov, m->msg_iovlen, flags, m);
-		if (r < 0)
-			return i ? (int)i : (int)sd_ret(r);
-		v[i].msg_len = r;
-		if ((size_t)r < sd_iov_len(m->msg_iov, m->msg_iovlen))
-			return i + 1;
-	}
-	return i;
-}
-
 /* preadv2 and pwritev2 with offset -1 are readv and writev; any other offset is ESPIPE, which the
- * anchor says itself. */
+ * anchor says itself, as it refuses other flags. */
+enum { WITHOUT_EFFECT = RWF_HIPRI | RWF_DSYNC | RWF_SYNC | RWF_APPEND };
+
 static ssize_t readv2(int fd, const struct iovec *v, int n, off_t off, int flags)
 {
 	struct sd_conn *c = sd_live(fd);
-	if (!c || off != -1 || n < 0 || n > 1024 || (flags & ~RWF_NOWAIT))
+	if (!c || off != -1 || n < 0 || n > 1024 || (flags & ~(RWF_NOWAIT | WITHOUT_EFFECT)))
 		return sd_real()->preadv2(fd, v, n, off, flags);
 	if (sd_iov_len(v, n) == 0)
 		return 0;
@@ -292,7 +213,7 @@ static ssize_t readv2(int fd, const struct iovec *v, int n, off_t off, int flags
 static ssize_t writev2(int fd, const struct iovec *v, int n, off_t off, int flags)
 {
 	struct sd_conn *c = sd_live(fd);
-	if (!c || off != -1 || n < 0 || n > 1024 || (flags & ~RWF_NOWAIT))
+	if (!c || off != -1 || n < 0 || n > 1024 || (flags & ~(RWF_NOWAIT | WITHOUT_EFFECT)))
 		return sd_real()->pwritev2(fd, v, n, off, flags);
 	if (sd_iov_len(v, n) == 0)
 		return 0;

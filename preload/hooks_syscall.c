@@ -77,6 +77,10 @@ static long named(long n, const long *a, int *known)
 		return dup2(fd, a[1]);
 	case SYS_dup3:
 		return dup3(fd, a[1], a[2]);
+	case SYS_execve:
+		return execve((void *)a[0], (void *)a[1], (void *)a[2]);
+	case SYS_execveat:
+		return execveat(fd, (void *)a[1], (void *)a[2], (void *)a[3], a[4]);
 	case SYS_pidfd_getfd:
 		return pidfd_getfd(fd, a[1], a[2]);
 	}

@@ -13,6 +13,7 @@
 #include <sys/socket.h>
 #include <sys/types.h>
 #include <sys/uio.h>
+#include <wordexp.h>
 
 #include "sd.h"
 
@@ -71,6 +72,10 @@ struct aiocb64;
 	X(int, posix_spawn, (pid_t *, const char *, const posix_spawn_file_actions_t *, const posix_spawnattr_t *, char *const *, char *const *)) \
 	X(int, posix_spawnp, (pid_t *, const char *, const posix_spawn_file_actions_t *, const posix_spawnattr_t *, char *const *, char *const *)) \
 	X(int, posix_spawn_file_actions_adddup2, (posix_spawn_file_actions_t *, int, int))             \
+	X(int, system, (const char *))                                                                 \
+	X(FILE *, popen, (const char *, const char *))                                                 \
+	X(FILE *, _IO_popen, (const char *, const char *))                                             \
+	X(int, wordexp, (const char *, wordexp_t *, int))                                              \
 	X(FILE *, fdopen, (int, const char *))                                                         \
 	X(FILE *, freopen, (const char *, const char *, FILE *))                                       \
 	X(FILE *, freopen64, (const char *, const char *, FILE *))                                     \
@@ -134,6 +139,9 @@ static inline struct sd_real *sd_real(void)
 		sd_init();
 	return &sd_real_;
 }
+
+/* Flags of a send of nothing, which asks what the anchor refuses. */
+#define SD_ASKING (MSG_DONTWAIT | MSG_NOSIGNAL)
 
 #define SD_EXPORT __attribute__((visibility("default")))
 /* Another name of a function of the same file. */

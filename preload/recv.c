@@ -8,11 +8,14 @@
 #include "ring_fast.h"
 #include "sd.h"
 
-size_t sd_iov_len(const struct iovec *iov, int n)
+ssize_t sd_iov_len(const struct iovec *iov, int n)
 {
 	size_t sum = 0;
-	for (int i = 0; i < n; i++)
-		sum += iov[i].iov_len;
+	for (int i = 0; i < n; i++) {
+		if ((ssize_t)iov[i].iov_len < 0)
+			return -EINVAL;
+		sum += iov[i].iov_len < SD_MOST - sum ? iov[i].iov_len : SD_MOST - sum;
+	}
 	return sum;
 }
 
@@ -241,11 +244,13 @@ int sd_recv_fast(struct sd_conn *c, void *b, size_t n)
 
 ssize_t sd_recv(struct sd_conn *c, int fd, const struct iovec *iov, int n, int flags, struct msghdr *mh)
 {
-	size_t done = 0, want = sd_iov_len(iov, n);
+	ssize_t r = sd_iov_len(iov, n);
+	size_t done = 0, want = r;
 	int64_t deadline = 0;
 	int peek = flags & MSG_PEEK, last = 0;
 	int waited = 0; /* who asks for no bytes waits once for something to come, and is not told what */
-	ssize_t r;
+	if (r < 0)
+		return r;
 	if (flags & (MSG_OOB | MSG_ERRQUEUE)) {
 		struct msghdr m = {.msg_iov = (struct iovec *)iov, .msg_iovlen = n};
 		return sd_sys(SYS_recvmsg, fd, mh ? mh : &m, flags);
@@ -330,10 +335,10 @@ ssize_t sd_recv(struct sd_conn *c, int fd, const struct iovec *iov, int n, int f
 		r = done;
 	}
 out:
-	if (mh) {
+	if (mh && r >= 0) {
 		mh->msg_namelen = 0;
 		mh->msg_controllen = 0;
-		mh->msg_flags = 0;
+		mh->msg_flags = flags & MSG_CMSG_CLOEXEC;
 	}
 	return r;
 }

@@ -257,7 +257,9 @@ size_t sd_send_fire(struct sd_conn *c, size_t n); /* rings whoever waits for the
 static inline void sd_conn_think(struct sd_conn *c) { c->tx.room = c->rx.ready = 0; }
 ssize_t sd_recv(struct sd_conn *c, int fd, const struct iovec *iov, int n, int flags, struct msghdr *mh);
 ssize_t sd_send(struct sd_conn *c, int fd, const struct iovec *iov, int n, int flags, const struct msghdr *mh);
-size_t sd_iov_len(const struct iovec *iov, int n);
+/* As much as Linux moves in one call; -EINVAL: a piece that is no ssize_t. */
+enum { SD_MOST = 0x7ffff000 };
+ssize_t sd_iov_len(const struct iovec *iov, int n);
 /* sd_iov_slice: bytes [skip, skip + n) of the iovec as at most max pieces; returns how many. */
 int sd_iov_slice(struct iovec *to, int max, const struct iovec *iov, int iovcnt, size_t skip, size_t n);
 

@@ -197,10 +197,12 @@ size_t sd_send_fire(struct sd_conn *c, size_t n)
 
 ssize_t sd_send(struct sd_conn *c, int fd, const struct iovec *iov, int n, int flags, const struct msghdr *mh)
 {
-	size_t done = 0, want = sd_iov_len(iov, n);
+	ssize_t r = sd_iov_len(iov, n);
+	size_t done = 0, want = r;
 	int64_t deadline = 0;
 	int blocking = -1, spill = 0, once = 0;
-	ssize_t r;
+	if (r < 0)
+		return r;
 	sd_cancellation_point();
 	sd_handled = SD_NOTHING;
 	if (flags & MSG_OOB) {
