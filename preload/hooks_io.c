@@ -69,7 +69,7 @@ SD_EXPORT ssize_t read(int fd, void *b, size_t n)
 		sd_enter_first();
 		return n <= c->rx.ready ? recv_now(c, b, n) : read_again(fd, b, n);
 	}
-	c = sd_live(fd);
+	c = sd_unless_kernel(c);
 	if (c && n == 0) /* unlike recv(2) it does not ask the socket */
 		return 0;
 	return c ? recv_one(c, fd, b, n, 0) : sd_real()->read(fd, b, n);
@@ -88,7 +88,7 @@ SD_EXPORT ssize_t recv(int fd, void *b, size_t n, int flags)
 		sd_enter_first();
 		return n <= c->rx.ready ? recv_now(c, b, n) : recv_again(fd, b, n, flags);
 	}
-	c = sd_live(fd);
+	c = sd_unless_kernel(c);
 	return c ? recv_one(c, fd, b, most(n), flags) : sd_real()->recv(fd, b, n, flags);
 }
 
@@ -152,7 +152,7 @@ SD_EXPORT ssize_t write(int fd, const void *b, size_t n)
 		sd_enter_first();
 		return n <= c->tx.room ? send_now(c, b, n) : write_again(fd, b, n);
 	}
-	c = sd_live(fd);
+	c = sd_unless_kernel(c);
 	return c ? send_one(c, fd, b, n, 0) : sd_real()->write(fd, b, n);
 }
 
@@ -169,7 +169,7 @@ SD_EXPORT ssize_t send(int fd, const void *b, size_t n, int flags)
 		sd_enter_first();
 		return n <= c->tx.room ? send_now(c, b, n) : send_again(fd, b, n, flags);
 	}
-	c = sd_live(fd);
+	c = sd_unless_kernel(c);
 	return c ? send_one(c, fd, b, most(n), flags) : sd_real()->send(fd, b, n, flags);
 }
 

@@ -148,11 +148,12 @@ static inline struct sd_real *sd_real(void)
 #define SD_ALIAS(name, of) extern SD_EXPORT __typeof(of) name __attribute__((alias(#of), copy(of)))
 
 /* The connection, if its bytes are our business. */
-static inline struct sd_conn *sd_live(int fd)
+static inline struct sd_conn *sd_unless_kernel(struct sd_conn *c)
 {
-	struct sd_conn *c = sd_conn_of(fd);
 	return c && sd_peek(&c->state) != SD_ST_KERNEL ? c : NULL;
 }
+
+static inline struct sd_conn *sd_live(int fd) { return sd_unless_kernel(sd_conn_of(fd)); }
 
 static inline long sd_ret(long r)
 {
