@@ -59,7 +59,8 @@ func (s *State) arrive(e int32) bool {
 		return false
 	}
 	sig := end.wire[0]
-	if sig != finAck && sig != rst && end.sure < size(end.rx) {
+	waits := end.sure < size(end.rx) || sig == useless && end.strained // a window that opens after SHUT_RD is not told
+	if sig != finAck && sig != rst && waits {
 		if !slices.Contains(end.wire, rst) {
 			return false
 		}
