@@ -20,12 +20,18 @@ static uint32_t mail_seen, quiet;
 static struct sd_peer *peers;
 static struct sd_conn *waiting; /* offered, by wait_next */
 static uint64_t early[64];	/* counts from before there was a page */
+static int untold;		/* there are some */
 
 static struct sd_bell_page *page(void) { return (struct sd_bell_page *)sd_g.bells; }
 
 void sd_count(unsigned counter)
 {
-	sd_add(sd_g.bells ? &page()->count[counter] : &early[counter], 1);
+	if (sd_g.bells) {
+		sd_add(&page()->count[counter], 1);
+		return;
+	}
+	sd_add(&early[counter], 1);
+	untold = 1;
 }
 
 static char given[108], run[64]; /* kept from the start: programs clear their environment */
@@ -234,6 +240,17 @@ void sd_mon_offer(struct sd_conn *c, int fd)
 	sd_mutex_unlock(&mutex);
 }
 
+/* A process whose connections all stay on the kernel, such as a server that forks for each, has nothing
+ * to offer, but the counts that say so. */
+void sd_mon_tell(void)
+{
+	if (!untold || sd_g.bells)
+		return;
+	sd_mutex_lock(&mutex);
+	registered();
+	sd_mutex_unlock(&mutex);
+}
+
 void sd_mon_note(struct sd_conn *c, int fd, unsigned why)
 {
 	struct sd_msg m = {.type = SD_MSG_NOTE, .status = why};
@@ -371,6 +388,8 @@ void sd_mon_fork_child(void)
 		sd_unhide(mon_fd);
 	mon_fd = -1;
 	retry_at = 0;
+	untold = 0;
+	memset(early, 0, sizeof early); /* the parent tells them */
 }
 
 void sd_client_moved(int from, int to)

@@ -190,6 +190,7 @@ static inline int sd_attached(struct sd_conn *c) { return sd_load(&c->state) == 
 /* ---- monitor client (client.c) ---- */
 void sd_client_init(void);
 void sd_mon_offer(struct sd_conn *c, int fd);
+void sd_mon_tell(void);
 void sd_mon_withdraw(struct sd_conn *c); /* the record is about to be freed */
 void sd_mon_note(struct sd_conn *c, int fd, unsigned why);
 void sd_mon_gone(struct sd_conn *c); /* it is closed, here */

@@ -152,6 +152,7 @@ void sd_track(int fd, int end)
 	put(fd, &c->ent);
 	if (end == 0)
 		sd_members_connected(c, fd);
+	sd_mon_tell();
 }
 
 struct sd_conn *sd_detach(int fd)

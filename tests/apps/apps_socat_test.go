@@ -38,6 +38,13 @@ func TestSocat(t *testing.T) {
 			cmd.Stdin = strings.NewReader(input)
 			return output(t, cmd)
 		}
+		if got := client(shell, "x\ny\n"); got != "got_x\ngot_y\n" {
+			t.Errorf("shell: %q", got)
+		}
+		client(shell, "the listener tells of the one before\n")
+		if m.Server && harness.Stat(t).Counters["forked"] == 0 {
+			t.Error("a server that forks before it reads is not seen in sdirect stat")
+		}
 		for i := range harness.Size(10, 100) {
 			if got, text := client(relay, fmt.Sprintf("hello %d\n", i)), fmt.Sprintf("hello %d\n", i); got != text {
 				t.Errorf("relay: %q, expected %q", got, text)
