@@ -52,7 +52,9 @@ var suites = []Suite{
 	module("test_poll", time.Minute, 7).onKernel().bounded(),
 	module("test_epoll", time.Minute, 10).onKernel().bounded(),
 	module("test_selectors", 3*time.Minute, 70).onKernel().bounded(),
-	module("test_socket", 5*time.Minute, 600, "-i", "*VSOCK*").bounded(), // a virtual machine's vsock does not answer
+	// A virtual machine's vsock does not answer. testSourceAddress races with itself, natively too: its clean-up closes
+	// the socket that its thread may still be about to ask for its name.
+	module("test_socket", 5*time.Minute, 600, "-i", "*VSOCK*", "-i", "testSourceAddress").bounded(),
 	module("test_asyncio", 15*time.Minute, 2250),
 	module("test_ssl", 6*time.Minute, 163),
 	module("test_socketserver", 2*time.Minute, 20, "-u", "network").onKernel(),
