@@ -141,10 +141,14 @@ func (s *State) data(from, e int32, x Extent) {
 		s.emit(e, useless) // it may have to wait for room
 		return
 	}
+	had := size(end.rx)
 	end.rx = append(end.rx, x)
-	total := size(end.rx)
+	total := had + x.N
 	switch {
-	case end.strained: // for all that is known it waits behind the rest
+	case end.strained && had > 0: // for all that is known it waits behind the rest
+		s.perhaps(e, in)
+		return
+	case end.strained:
 	case total <= certain:
 		end.sure = total
 	default:
