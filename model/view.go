@@ -119,3 +119,23 @@ func (s *State) Watched(p, fd int32) bool {
 		return slices.ContainsFunc(set.items, func(it item) bool { return it.file == f })
 	})
 }
+
+// Receiving tells whether other processes sleep in a receive from what a descriptor names, and whether one
+// of them has MSG_PEEK.
+func (s *State) Receiving(p, fd int32) (asleep, peeking bool) {
+	if !s.alive(p) {
+		return false, false
+	}
+	e, errno := s.tcpOf(p, fd)
+	for q := range s.procs {
+		k := s.procs[q].blocked
+		if errno != 0 || int32(q) == p || k == nil || k.op.Kind != Recv {
+			continue
+		}
+		if it, _ := s.tcpOf(int32(q), k.op.Arg[0]); it == e {
+			asleep = true
+			peeking = peeking || k.op.flags()&syscall.MSG_PEEK != 0
+		}
+	}
+	return asleep, peeking
+}

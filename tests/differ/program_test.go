@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/socksdirect/libsd/model"
@@ -90,6 +91,9 @@ func (p *plan) add(sleepy bool, proc int32, kind model.Kind, args ...int32) (r i
 	copy(op.Arg[:], args)
 	if slices.Contains(p.style.excluded, kind) || kind == model.Fork && op.Arg[0] != p.state.Born() || p.style.late && p.tooLate(proc, kind, op.Arg[:]) {
 		return 0, false
+	}
+	if asleep, peeking := p.state.Receiving(proc, op.Arg[0]); kind == model.Recv && (peeking || asleep && op.Arg[2]&syscall.MSG_PEEK != 0) {
+		return 0, false // "Application bug, race in MSG_PEEK", says the kernel, and copies bytes twice
 	}
 	branches := p.state.Step(op)
 	maySleep, mustSleep, mayDie := preview(branches)
