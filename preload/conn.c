@@ -200,6 +200,7 @@ int sd_conn_promote(struct sd_conn *c, int fd)
 		if (n >= 0) {
 			push(fd);
 			sd_tx_open(&c->tx, n);
+			c->left_tx = n;
 			sd_count(SD_COUNT_PROMOTED);
 			/* The peer may have closed: the first send asks. */
 			struct pollfd p = {fd, POLLRDHUP, 0};

@@ -1,8 +1,10 @@
 /* Options and half-close. The anchor keeps every option; here only what changes the path. */
+#include <linux/tcp.h>
 #include <netinet/in.h>
-#include <netinet/tcp.h>
+#include <stddef.h>
 
 #include "real.h"
+#include "ring_fast.h"
 
 #ifndef TCP_REPAIR
 #define TCP_REPAIR 19
@@ -14,8 +16,25 @@ static int not_honoured(int level, int name)
 	if (level == SOL_SOCKET)
 		return name == SO_ATTACH_FILTER || name == SO_ATTACH_BPF || name == SO_TIMESTAMP_OLD ||
 		       name == SO_TIMESTAMP_NEW || name == SO_TIMESTAMPNS_OLD || name == SO_TIMESTAMPNS_NEW ||
-		       name == SO_TIMESTAMPING_OLD || name == SO_TIMESTAMPING_NEW || name == SO_ZEROCOPY;
+		       name == SO_TIMESTAMPING_OLD || name == SO_TIMESTAMPING_NEW || name == SO_ZEROCOPY ||
+		       name == SO_PEEK_OFF;
 	return level == IPPROTO_TCP && (name == TCP_ULP || name == TCP_REPAIR || name == TCP_INQ);
+}
+
+static int switches_off(int name, const void *value, socklen_t len)
+{
+	return value && len >= sizeof(int) && (name == SO_PEEK_OFF ? *(const int *)value < 0 : *(const int *)value == 0);
+}
+
+/* The kernel keeps it: a candidate stays there, and a connection that has left is refused, as by a kernel that
+ * lacks it. */
+static int lacking(struct sd_conn *c, int fd)
+{
+	sd_conn_keep(c, fd, SD_STATUS_OPTION);
+	if (!sd_attached(c))
+		return 0;
+	sd_count(SD_COUNT_UNHOOKED);
+	return 1;
 }
 
 static int sizes(int name)
@@ -24,18 +43,11 @@ static int sizes(int name)
 	       name == SO_RCVLOWAT;
 }
 
-/* On a connection that has left TCP already, an option that a ring does not honour is refused, as by a
- * kernel that lacks it. */
 SD_EXPORT int setsockopt(int fd, int level, int name, const void *value, socklen_t len)
 {
 	struct sd_conn *c = sd_live(fd);
-	if (c && not_honoured(level, name) && !(value && len >= sizeof(int) && *(const int *)value == 0)) {
-		sd_conn_keep(c, fd, SD_STATUS_OPTION);
-		if (sd_attached(c)) {
-			sd_count(SD_COUNT_UNHOOKED);
-			return sd_ret(-ENOPROTOOPT);
-		}
-	}
+	if (c && not_honoured(level, name) && !switches_off(name, value, len) && lacking(c, fd))
+		return sd_ret(-ENOPROTOOPT);
 	int r = sd_real()->setsockopt(fd, level, name, value, len);
 	if (!c || r < 0)
 		return r;
@@ -45,10 +57,36 @@ SD_EXPORT int setsockopt(int fd, int level, int name, const void *value, socklen
 	return r;
 }
 
+/* What rings have carried of a direction that left TCP there. */
+static uint64_t carried(struct sd_direction *d, uint64_t left)
+{
+	uint32_t gen = sd_tx_gen(d);
+	if (gen == 0)
+		return 0;
+	return (sd_class_of(d, gen) == SD_CLASS_TCP ? sd_base_of(d, gen) : sd_load(&d->tx.tail)) - left;
+}
+
+/* The anchor's segments, and all bytes. Where another process may have read across the place at which a
+ * direction left TCP, that is not known any more: then the anchor's bytes. */
+static void inform(struct sd_conn *c, struct tcp_info *ti, socklen_t len)
+{
+	struct sd_direction *in = sd_in(c), *out = sd_out(c);
+	if (len < offsetof(struct tcp_info, tcpi_bytes_retrans) || sd_peek(&in->rx_lock.mode))
+		return;
+	uint64_t left = sd_peek(&in->rx.rgen) == 0 ? sd_base_of(in, 1) : c->left_rx;
+	ti->tcpi_bytes_acked += carried(out, c->left_tx);
+	ti->tcpi_bytes_sent += carried(out, c->left_tx);
+	ti->tcpi_bytes_received += carried(in, left);
+}
+
 SD_EXPORT int getsockopt(int fd, int level, int name, void *value, socklen_t *len)
 {
-	int r = sd_real()->getsockopt(fd, level, name, value, len);
 	struct sd_conn *c = sd_live(fd);
+	if (c && level == IPPROTO_TCP && name == TCP_ZEROCOPY_RECEIVE && lacking(c, fd))
+		return sd_ret(-ENOPROTOOPT);
+	int r = sd_real()->getsockopt(fd, level, name, value, len);
+	if (c && r == 0 && level == IPPROTO_TCP && name == TCP_INFO && sd_attached(c))
+		inform(c, value, *len);
 	if (c && r == 0 && level == SOL_SOCKET && name == SO_ERROR && *len >= sizeof(int) && *(int *)value == 0 &&
 	    sd_attached(c))
 		*(int *)value = -sd_conn_error(c);

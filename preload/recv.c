@@ -151,6 +151,7 @@ static ssize_t ring_try(struct sd_conn *c, int fd, const struct iovec *iov, int 
 				return r;
 			done = left;
 		}
+		c->left_rx = sd_peek(&d->seg.base[1]);
 		if (!(done && peek))
 			sd_store(&d->rx.rgen, 1);
 	}

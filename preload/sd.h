@@ -114,6 +114,7 @@ struct sd_conn {
 	int64_t asked_ns;    /* and when sock_diag was last asked for the peer */
 	uint64_t looked_head;
 	uint64_t cookie;
+	uint64_t left_tx, left_rx; /* where the directions left TCP, once this process has sent or read beyond */
 	uint32_t sndbuf, rcvbuf, low; /* Buf and Low of our sides, asked of the kernel when offered */
 	uint32_t slotno;
 	struct sd_peer *peer;

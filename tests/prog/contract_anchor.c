@@ -146,6 +146,48 @@ static void timestamps(struct link *l)
 	}
 }
 
+// A connection that has left the kernel does not remember where it was peeked at, and says so.
+static void peek_offset(struct link *l)
+{
+	int at = 0, off = -1;
+	uint8_t b[16];
+	must(setsockopt(l->s, SOL_SOCKET, SO_PEEK_OFF, &off, sizeof off));
+	if (setsockopt(l->s, SOL_SOCKET, SO_PEEK_OFF, &at, sizeof at) < 0) {
+		EQ(errno, getenv("SD_WANT_PROMOTED") ? ENOPROTOOPT : EOPNOTSUPP); // EOPNOTSUPP: Linux before 6.9
+		return;
+	}
+	for (int i = 0; i < 300; i++) {
+		EQ(ask(l, OP_SEND, 16), 16);
+		until_arrived(l->s, 16);
+		EQ(recv(l->s, b, 6, MSG_PEEK), 6);
+		EQ(recv(l->s, b + 6, 10, MSG_PEEK), 10);
+		EQ(stream_check(2, l->rx, b, 16), 16);
+		get(l, 16);
+	}
+}
+
+// So does it of bytes that would be mapped, or copied beside recv.
+static void zerocopy_receive(struct link *l)
+{
+	uint8_t b[16];
+	for (int i = 0; i < 300; i++) {
+		struct tcp_zerocopy_receive z = {.copybuf_address = (uintptr_t)b, .copybuf_len = sizeof b};
+		socklen_t n = sizeof z;
+		EQ(ask(l, OP_SEND, 16), 16);
+		until_arrived(l->s, 16);
+		if (getsockopt(l->s, IPPROTO_TCP, TCP_ZEROCOPY_RECEIVE, &z, &n) < 0) {
+			EQ(errno, ENOPROTOOPT);
+			EXPECT(getenv("SD_WANT_PROMOTED"));
+			get(l, 16);
+			continue;
+		}
+		EQ(z.length, 0);
+		if (z.copybuf_len > 0)
+			verify(l, b, (size_t)z.copybuf_len);
+		get(l, z.recv_skip_hint);
+	}
+}
+
 const struct check anchor_checks[] = {
 	{"anchor_urgent_byte_is_beside_the_stream", urgent_byte_is_beside_the_stream, false},
 	{"anchor_urgent_byte_is_beside_the_stream_cold", urgent_byte_is_beside_the_stream, true},
@@ -161,5 +203,9 @@ const struct check anchor_checks[] = {
 	{"anchor_owner_is_told_by_ioctl_cold", owner_by_ioctl, true},
 	{"anchor_timestamps", timestamps, false},
 	{"anchor_timestamps_cold", timestamps, true},
+	{"anchor_peek_offset", peek_offset, false},
+	{"anchor_peek_offset_cold", peek_offset, true},
+	{"anchor_zerocopy_receive", zerocopy_receive, false},
+	{"anchor_zerocopy_receive_cold", zerocopy_receive, true},
 	{0},
 };

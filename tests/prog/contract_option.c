@@ -158,6 +158,45 @@ static void tcp_info_after_the_peers_shutdown(struct link *l)
 	EQ(tcp_state(l->s), CLOSE_WAIT);
 }
 
+static struct tcp_info info(struct link *l)
+{
+	struct tcp_info i = {0};
+	socklen_t n = sizeof i;
+	must(getsockopt(l->s, IPPROTO_TCP, TCP_INFO, &i, &n));
+	return i;
+}
+
+// Bytes are counted, whatever path they take; short answers are no longer than asked for.
+static void tcp_info_counts_bytes(struct link *l)
+{
+	enum { MUCH = 3000000 };
+	struct tcp_info a = info(l), b;
+	struct { struct tcp_info i; uint8_t end; } cut;
+	socklen_t n = offsetof(struct tcp_info, tcpi_bytes_acked) + 4;
+	post(l, OP_RECV, MUCH);
+	put(l, MUCH);
+	EQ(answer(l), MUCH);
+	EQ(ask(l, OP_SEND, 500), 500);
+	get(l, 500);
+	for (int i = 0; b = info(l), b.tcpi_bytes_acked - a.tcpi_bytes_acked != MUCH; i++) {
+		EXPECT(i < 2000);
+		nap_us(1000);
+	}
+	EXPECT(b.tcpi_bytes_sent - a.tcpi_bytes_sent >= MUCH); // what was sent again counts again
+	EQ(b.tcpi_bytes_received - a.tcpi_bytes_received, 500);
+	EQ(b.tcpi_notsent_bytes, 0);
+	memset(&cut, 0xee, sizeof cut);
+	must(getsockopt(l->s, IPPROTO_TCP, TCP_INFO, &cut, &n));
+	EQ(n, offsetof(struct tcp_info, tcpi_bytes_acked) + 4);
+	EQ(cut.i.tcpi_bytes_received, 0xeeeeeeeeeeeeeeee);
+	must(shutdown(l->s, SHUT_WR));
+	EQ(ask(l, OP_SEND, 500), 500);
+	get(l, 500);
+	b = info(l);
+	EXPECT(b.tcpi_bytes_acked - a.tcpi_bytes_acked >= MUCH); // FIN may count
+	EQ(b.tcpi_bytes_received - a.tcpi_bytes_received, 1000);
+}
+
 static void of_a_listener(struct link *l)
 {
 	int port, ls = other_listener(l, &port), one = 1, size = 50000;
@@ -221,6 +260,8 @@ const struct check option_checks[] = {
 	{"option_timeouts_are_read_back_cold", timeouts_are_read_back, true},
 	{"option_tcp_info_after_our_shutdown", tcp_info_after_our_shutdown, false},
 	{"option_tcp_info_after_the_peers_shutdown", tcp_info_after_the_peers_shutdown, false},
+	{"option_tcp_info_counts_bytes", tcp_info_counts_bytes, false},
+	{"option_tcp_info_counts_bytes_cold", tcp_info_counts_bytes, true},
 	{"option_of_a_listener", of_a_listener, true},
 	{"option_defer_accept", defer_accept, true},
 	{"option_queues", queues, false},
