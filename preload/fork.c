@@ -1,6 +1,7 @@
 /* fork: the anchor is inherited by the kernel, the arena and the bell page by their mapping, the
  * table by copying. What is not promoted yet stays on the kernel in both, for good. Handlers and not a
  * wrapper, because libc forks by itself too (daemon, forkpty). */
+#include <errno.h>
 #include <pthread.h>
 
 #include "sd.h"
@@ -51,6 +52,19 @@ static void in_child(void)
 	sd_promote_mutex = 0;
 	while (sd_section) /* those of before_fork */
 		sd_leave();
+}
+
+/* Around a fork of which pthread_atfork tells nobody. */
+long sd_forking(long (*fork)(const long *), const long *how)
+{
+	before_fork();
+	long pid = fork(how), e = errno;
+	if (pid == 0)
+		in_child();
+	else
+		in_parent();
+	errno = e;
+	return pid;
 }
 
 void sd_fork_init(void) { pthread_atfork(before_fork, in_parent, in_child); }

@@ -20,9 +20,11 @@ SD_EXPORT int socket(int domain, int type, int protocol)
 SD_EXPORT int connect(int fd, const struct sockaddr *a, socklen_t len)
 {
 	int r = sd_real()->connect(fd, a, len), e = errno;
-	int family = a && len >= sizeof a->sa_family ? a->sa_family : -1;
+	if (r < 0 && e != EINPROGRESS)
+		return r; /* and what the kernel could not read we do not look at */
+	int family = a->sa_family;
 	struct sd_conn *c = sd_conn_of(fd);
-	if ((family == AF_INET || family == AF_INET6) && (r == 0 || e == EINPROGRESS) && c == NULL && !sd_foreign())
+	if ((family == AF_INET || family == AF_INET6) && c == NULL && !sd_foreign())
 		sd_track(fd, 0);
 	else if (family == AF_UNSPEC && r == 0 && c && !sd_foreign())
 		sd_conn_disconnected(c, fd);

@@ -37,12 +37,10 @@ static void tell_later(struct sd_conn *c, ssize_t error)
 	sd_conn_think(c);
 }
 
-static int valid(const struct timespec *t) { return t->tv_sec >= 0 && t->tv_nsec >= 0 && t->tv_nsec < 1000000000; }
-
 SD_EXPORT int recvmmsg(int fd, struct mmsghdr *v, unsigned n, int flags, struct timespec *timeout)
 {
 	struct sd_conn *c = sd_live(fd);
-	if (!c || n == 0 || !usable(c, v, (n < 1024 ? n : 1024) * sizeof *v) || (timeout && !valid(timeout)))
+	if (!c || n == 0 || !usable(c, v, (n < 1024 ? n : 1024) * sizeof *v) || !sd_valid(timeout))
 		return sd_real()->recvmmsg(fd, v, n, flags, timeout);
 	int error = 0; /* Linux looks for one before it looks for bytes */
 	socklen_t len = sizeof error;

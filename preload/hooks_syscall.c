@@ -1,5 +1,6 @@
 /* syscall(2) of libc: what it asks of a descriptor is done as by the call of that name. */
 #include <fcntl.h>
+#include <linux/sched.h>
 #include <stdarg.h>
 #include <sys/ioctl.h>
 
@@ -126,16 +127,29 @@ static long waited(long n, const long *a, int *known)
 	return 0;
 }
 
+static long by_number(const long *a) { return sd_real()->syscall(a[0], a[1], a[2], a[3], a[4], a[5], a[6]); }
+
+/* A process with memory and descriptors of its own, that goes on here. */
+static long forked(long n, const long *a, int *known)
+{
+	const struct clone_args *c = n == SYS_clone3 ? (const void *)a[0] : NULL;
+	uint64_t flags = n == SYS_clone ? (uint64_t)a[0] : c ? c->flags : 0;
+	int moves = n == SYS_clone ? a[1] != 0 : c && c->stack;
+	*known = (n == SYS_fork || n == SYS_clone || c) && !moves && !(flags & (CLONE_VM | CLONE_FILES | CLONE_THREAD));
+	const long all[] = {n, a[0], a[1], a[2], a[3], a[4], a[5]};
+	return *known ? sd_forking(by_number, all) : 0;
+}
+
 SD_EXPORT long syscall(long n, ...)
 {
-	static long (*const kinds[])(long, const long *, int *) = {moved, named, waited};
+	static long (*const kinds[])(long, const long *, int *) = {moved, named, waited, forked};
 	long a[6];
 	va_list ap;
 	va_start(ap, n);
 	for (int i = 0; i < 6; i++)
 		a[i] = va_arg(ap, long);
 	va_end(ap);
-	for (int i = 0; sd_g.on && i < 3; i++) {
+	for (int i = 0; sd_g.on && i < 4; i++) {
 		int known = 1;
 		long r = kinds[i](n, a, &known);
 		if (known)

@@ -2,6 +2,7 @@
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 
 #include "epoll.h"
@@ -21,16 +22,23 @@ static int64_t from_ts(const struct timespec *t)
 	return t->tv_sec > INT64_MAX / 2000000000 ? INT64_MAX - 1 : sd_now_ns() + t->tv_sec * 1000000000ll + t->tv_nsec;
 }
 
+/* The kernel does not look at more than RLIMIT_NOFILE. */
+static int too_many(nfds_t n)
+{
+	struct rlimit l;
+	return n > SD_FD_MAX && sd_sys(SYS_prlimit64, 0, RLIMIT_NOFILE, NULL, &l) == 0 && n > l.rlim_cur;
+}
+
 SD_EXPORT int poll(struct pollfd *fds, nfds_t n, int timeout)
 {
-	if (!sd_poll_concerned(fds, n))
+	if (too_many(n) || !sd_poll_concerned(fds, n))
 		return sd_real()->poll(fds, n, timeout);
 	return sd_ret(sd_poll(fds, n, from_ms(timeout), NULL));
 }
 
 SD_EXPORT int ppoll(struct pollfd *fds, nfds_t n, const struct timespec *t, const sigset_t *mask)
 {
-	if (!sd_poll_concerned(fds, n))
+	if (too_many(n) || !sd_valid(t) || !sd_poll_concerned(fds, n))
 		return sd_real()->ppoll(fds, n, t, mask);
 	return sd_ret(sd_poll(fds, n, from_ts(t), mask));
 }
@@ -128,7 +136,7 @@ SD_EXPORT int select(int n, fd_set *r, fd_set *w, fd_set *x, struct timeval *t)
 
 SD_EXPORT int pselect(int n, fd_set *r, fd_set *w, fd_set *x, const struct timespec *t, const sigset_t *mask)
 {
-	if (n < 0 || !concerned(n, r, w, x))
+	if (n < 0 || !sd_valid(t) || !concerned(n, r, w, x))
 		return sd_real()->pselect(n, r, w, x, t, mask);
 	return sd_ret(select_by_poll(n, r, w, x, from_ts(t), mask));
 }
@@ -179,7 +187,7 @@ SD_EXPORT int epoll_wait(int ep, struct epoll_event *ev, int max, int timeout)
 SD_EXPORT int epoll_pwait2(int ep, struct epoll_event *ev, int max, const struct timespec *t, const sigset_t *mask)
 {
 	struct sd_set *s = sd_set_of(ep);
-	if (!s)
+	if (!s || !sd_valid(t))
 		return sd_real()->epoll_pwait2(ep, ev, max, t, mask);
 	return sd_ret(sd_set_wait(s, ev, max, from_ts(t), mask));
 }

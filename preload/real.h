@@ -76,6 +76,7 @@ struct aiocb64;
 	X(FILE *, popen, (const char *, const char *))                                                 \
 	X(FILE *, _IO_popen, (const char *, const char *))                                             \
 	X(int, wordexp, (const char *, wordexp_t *, int))                                              \
+	X(pid_t, _Fork, (void))                                                                        \
 	X(FILE *, fdopen, (int, const char *))                                                         \
 	X(FILE *, freopen, (const char *, const char *, FILE *))                                       \
 	X(FILE *, freopen64, (const char *, const char *, FILE *))                                     \
@@ -138,6 +139,12 @@ static inline struct sd_real *sd_real(void)
 	if (__builtin_expect(sd_real_.read == NULL, 0))
 		sd_init();
 	return &sd_real_;
+}
+
+/* A time that Linux takes. */
+static inline int sd_valid(const struct timespec *t)
+{
+	return t == NULL || (t->tv_sec >= 0 && t->tv_nsec >= 0 && t->tv_nsec < 1000000000);
 }
 
 /* Flags of a send of nothing, which asks what the anchor refuses. */

@@ -30,6 +30,7 @@ func contractBothRoles(t *testing.T, m harness.Mode) {
 func contract(t *testing.T, m harness.Mode, ours, peers bool, peer, role, family string) {
 	prog := harness.C(t, "contract")
 	names := strings.Fields(harness.Run(t, harness.Patience, harness.Command(false, prog, "list")))
+	outsider := harness.Static(t, "outsider")
 	prefix := "env -u LD_PRELOAD"
 	if peers {
 		prefix = strings.Join(m.Setup().Prefix(), " ")
@@ -44,7 +45,7 @@ func contract(t *testing.T, m harness.Mode, ours, peers bool, peer, role, family
 		if m.Both() {
 			cmd.Env = append(cmd.Env, "SD_WANT_PROMOTED=1")
 		}
-		cmd.Env = append(cmd.Env, "SD_PEER_PREFIX="+prefix)
+		cmd.Env = append(cmd.Env, "SD_PEER_PREFIX="+prefix, "SD_OUTSIDER="+outsider)
 		lanes[i] = harness.Start(t, cmd)
 	}
 	ran := 0
@@ -74,6 +75,8 @@ func report(t *testing.T, tap string) (checks int) {
 		t.Run(name, func(t *testing.T) {
 			if strings.HasPrefix(verdict, "not ok") {
 				t.Error("\n" + notes.String())
+			} else if notes.Len() > 0 {
+				t.Log(notes.String())
 			}
 		})
 		notes.Reset()

@@ -4,6 +4,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -44,13 +45,24 @@ func once(t *testing.T, name string, build func(out string) *exec.Cmd) string {
 // C builds tests/prog/NAME*.c.
 func C(t *testing.T, name string) string {
 	t.Helper()
+	return compiled(t, name)
+}
+
+// Static builds it without a loader, which could preload something.
+func Static(t *testing.T, name string) string {
+	t.Helper()
+	return compiled(t, name, "-static")
+}
+
+func compiled(t *testing.T, name string, flags ...string) string {
+	t.Helper()
 	src, err := filepath.Glob(filepath.Join(run.root, "tests", "prog", name+"*.c"))
 	if err != nil || len(src) == 0 {
 		t.Fatalf("no sources of %s: %v", name, err)
 	}
 	return once(t, name, func(out string) *exec.Cmd {
 		args := []string{"-std=gnu11", "-O2", "-g", "-Wall", "-Wextra", "-Wno-missing-field-initializers", "-Wno-unused-result", "-pthread", "-o", out}
-		return exec.Command("gcc", append(args, src...)...)
+		return exec.Command("gcc", slices.Concat(flags, args, src)...)
 	})
 }
 

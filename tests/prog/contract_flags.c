@@ -210,6 +210,109 @@ static void positioned(struct link *l)
 	both_ways(l);
 }
 
+static void waits_refused(struct link *l)
+{
+	struct timespec bad[] = {{-1, 0}, {0, -1}, {0, 1000000000}};
+	struct timeval before = {-1, 0};
+	struct pollfd p = {l->s, POLLIN, 0};
+	struct epoll_event e = {.events = EPOLLIN};
+	fd_set r;
+	volatile int below = -1;
+	volatile nfds_t many = 1 << 30; // more than RLIMIT_NOFILE
+	int ep = (int)must(epoll_create1(0));
+	must(epoll_ctl(ep, EPOLL_CTL_ADD, l->s, &e));
+	FD_ZERO(&r);
+	FD_SET(l->s, &r);
+	for (int i = 0; i < 3; i++) {
+		ERR(ppoll(&p, 1, &bad[i], NULL), EINVAL);
+		ERR(pselect(l->s + 1, &r, NULL, NULL, &bad[i], NULL), EINVAL);
+		ERR(epoll_pwait2(ep, &e, 1, &bad[i], NULL), EINVAL);
+	}
+	ERR(select(l->s + 1, &r, NULL, NULL, &before), EINVAL);
+	ERR(select(-1, &r, NULL, NULL, NULL), EINVAL);
+	ERR(epoll_wait(ep, &e, below, 0), EINVAL);
+	ERR(epoll_wait(-1, &e, 1, 0), EBADF);
+	ERR(epoll_ctl(ep, 99, l->s, &e), EINVAL);
+	ERR(epoll_ctl(ep, EPOLL_CTL_MOD, -1, &e), EBADF);
+	ERR(epoll_ctl(ep, EPOLL_CTL_ADD, l->s, NULL), EFAULT);
+	ERR(poll(&p, many, 0), EINVAL);
+	both_ways(l);
+}
+
+// Sets beyond FD_SETSIZE, as servers have that allocate them.
+static void selects_beyond(struct link *l)
+{
+	enum { BITS = 4096 };
+	static uint64_t r[BITS / 64], w[BITS / 64];
+	struct rlimit many;
+	must(getrlimit(RLIMIT_NOFILE, &many));
+	if (many.rlim_cur < BITS) {
+		many.rlim_cur = BITS;
+		must(setrlimit(RLIMIT_NOFILE, &many));
+	}
+	int d = (int)must(fcntl(l->s, F_DUPFD, 3000));
+	struct timeval zero = {0, 0};
+	for (int i = 0; i < 20; i++) {
+		r[d / 64] = w[d / 64] = 1ull << (d % 64);
+		EQ(select(d + 1, (void *)r, (void *)w, NULL, &zero), 1);
+		EXPECT(r[d / 64] == 0 && w[d / 64] != 0);
+		EQ(ask(l, OP_SEND, 10), 10);
+		r[d / 64] = 1ull << (d % 64);
+		EQ(select(d + 1, (void *)r, NULL, NULL, NULL), 1);
+		get(l, 10);
+	}
+	must(close(d));
+}
+
+static void names_refused(struct link *l)
+{
+	int port, ls = other_listener(l, &port), s = (int)must(socket(l->v6 ? AF_INET6 : AF_INET, SOCK_STREAM, 0));
+	struct addr a = loopback(l->v6, port);
+	void *none = (void *)8;
+	ERR(connect(s, none, a.len), EFAULT);
+	ERR(connect(s, NULL, a.len), EFAULT);
+	ERR(connect(s, (void *)&a.ss, 1), EINVAL);
+	ERR(connect(-1, (void *)&a.ss, a.len), EBADF);
+	ERR(connect(STDOUT_FILENO, (void *)&a.ss, a.len), ENOTSOCK);
+	ERR(accept4(ls, NULL, NULL, 1), EINVAL);
+	ERR(accept(-1, NULL, NULL), EBADF);
+	ERR(getsockname(l->s, none, &a.len), EFAULT);
+	ERR(getsockopt(l->s, SOL_SOCKET, SO_TYPE, none, &a.len), EFAULT);
+	must(connect(s, (void *)&a.ss, a.len));
+	must(close(accept_one(ls)));
+	both_ways(l);
+}
+
+// A copy by the kernel is refused; a copy in user space is a fault of the program.
+static void faults(struct link *l, void (*copy)(int))
+{
+	int st;
+	pid_t pid = fork_link(l);
+	if (pid == 0) {
+		copy(l->s);
+		_exit(0);
+	}
+	must(waitpid(pid, &st, 0));
+	if (WIFSIGNALED(st))
+		EXPECT(WTERMSIG(st) == SIGSEGV && getenv("SD_WANT_PROMOTED"));
+	else
+		EQ(st, 0);
+}
+
+static void copy_out(int fd) { ERR(send(fd, (void *)8, 10, 0), EFAULT); }
+static void copy_in(int fd) { ERR(recv(fd, (void *)8, 10, 0), EFAULT); }
+
+static void bad_buffers(struct link *l)
+{
+	faults(l, copy_out);
+	both_ways(l);
+	EQ(ask(l, OP_SEND, 10), 10);
+	until_arrived(l->s, 10);
+	faults(l, copy_in);
+	get(l, 10);
+	both_ways(l);
+}
+
 const struct check flag_checks[] = {
 	{"flag_sends_without_effect", sends_without_effect, false},
 	{"flag_sends_without_effect_cold", sends_without_effect, true},
@@ -227,6 +330,12 @@ const struct check flag_checks[] = {
 	{"flag_vectors_to_the_limit_cold", vectors_to_the_limit, true},
 	{"flag_batches", batches, false},
 	{"flag_batches_cold", batches, true},
+	{"flag_waits_refused", waits_refused, false},
+	{"flag_waits_refused_cold", waits_refused, true},
+	{"flag_selects_beyond", selects_beyond, false},
+	{"flag_names_refused", names_refused, false},
+	{"flag_bad_buffers", bad_buffers, false},
+	{"flag_bad_buffers_cold", bad_buffers, true},
 	{"flag_positioned", positioned, false},
 	{"flag_positioned_cold", positioned, true},
 	{0},

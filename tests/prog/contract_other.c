@@ -3,14 +3,18 @@
 #include "contract.h"
 #include <dirent.h>
 #include <linux/sockios.h>
+#include <sched.h>
+#include <sys/fanotify.h>
 #include <sys/file.h>
 #include <sys/inotify.h>
 #include <sys/mman.h>
+#include <sys/pidfd.h>
 #include <sys/signalfd.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
+#include <sys/statvfs.h>
+#include <sys/time.h>
 #include <sys/timerfd.h>
-#include <sys/vfs.h>
 #include <sys/xattr.h>
 #include <termios.h>
 
@@ -82,6 +86,10 @@ static void status(struct link *l)
 	EQ(x.stx_ino, st.st_ino);
 	must(fstatfs(l->s, &fs));
 	EQ(fs.f_type, 0x534f434b); // SOCKFS_MAGIC
+	struct statvfs vfs;
+	must(fstatvfs(l->s, &vfs));
+	EQ(isfdtype(l->s, S_IFSOCK), 1);
+	EQ(fpathconf(l->s, _PC_PIPE_BUF), 4096);
 	must(close(d));
 	goes_on(l);
 	must(fstat(l->s, &same));
@@ -102,9 +110,11 @@ static void owners_and_locks(struct link *l)
 	must(fchmod(l->s, 0600));
 	must(fchown(l->s, getuid(), getgid()));
 	must(futimens(l->s, now));
+	must(futimes(l->s, NULL));
 	EXPECT(fgetxattr(l->s, "system.sockprotoname", b, sizeof b) >= 4);
 	ERR(fsetxattr(l->s, "user.x", "1", 1, 0), EPERM);
 	EXPECT(flistxattr(l->s, b, sizeof b) > 0);
+	ERR(fremovexattr(l->s, "user.x"), EPERM);
 	goes_on(l);
 }
 
@@ -130,7 +140,6 @@ static void no_directory(struct link *l)
 	ERR(openat(l->s, "x", O_RDONLY), ENOTDIR);
 	ERR(fstatat(l->s, "x", &st, 0), ENOTDIR);
 	ERR(unlinkat(l->s, "x", 0), ENOTDIR);
-	ERR(inotify_add_watch(l->s, "/", IN_OPEN), EINVAL);
 	goes_on(l);
 }
 
@@ -152,7 +161,13 @@ static void no_other_kind(struct link *l)
 	sigset_t none;
 	sigemptyset(&none);
 	ERR(timerfd_settime(l->s, 0, &t, NULL), EINVAL);
+	ERR(timerfd_gettime(l->s, &t), EINVAL);
 	ERR(signalfd(l->s, &none, 0), EINVAL);
+	ERR(inotify_add_watch(l->s, "/", IN_OPEN), EINVAL);
+	ERR(inotify_rm_watch(l->s, 1), EINVAL);
+	ERR(fanotify_mark(l->s, FAN_MARK_FLUSH, 0, AT_FDCWD, NULL), EINVAL);
+	ERR(pidfd_send_signal(l->s, 0, NULL, 0), EBADF);
+	ERR(setns(l->s, 0), EINVAL);
 	ERR(fcntl(l->s, F_SETPIPE_SZ, 4096), EBADF);
 	ERR(fcntl(l->s, F_GET_SEALS), EINVAL);
 	ERR(fcntl(l->s, F_SETLEASE, F_RDLCK), EINVAL);

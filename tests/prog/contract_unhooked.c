@@ -3,6 +3,8 @@
 // place. They do what the kernel does, or the program is told.
 #include "contract.h"
 #include <aio.h>
+#include <linux/sched.h>
+#include <sched.h>
 #include <sys/mman.h>
 #include <sys/pidfd.h>
 
@@ -105,6 +107,37 @@ static void by_other_names(struct link *l)
 	EQ(ask(l, OP_RECV, 30), 30);
 }
 
+static pid_t by_number(void) { return (pid_t)syscall(SYS_fork); }
+static pid_t by_clone(void) { return (pid_t)syscall(SYS_clone, SIGCHLD, NULL, NULL, NULL, NULL); }
+
+static pid_t by_clone3(void)
+{
+	struct clone_args a = {.exit_signal = SIGCHLD};
+	return (pid_t)syscall(SYS_clone3, &a, sizeof a);
+}
+
+// Forks that run no handlers: the child has the stream, too.
+static void forks(struct link *l)
+{
+	pid_t (*const ways[])(void) = {_Fork, by_number, by_clone, by_clone3};
+	for (size_t i = 0; i < sizeof ways / sizeof *ways; i++) {
+		put(l, 100);
+		EQ(ask(l, OP_SEND, 200), 200);
+		pid_t pid = (pid_t)must(ways[i]());
+		if (pid == 0) {
+			put(l, 100);
+			get(l, 100);
+			_exit(0);
+		}
+		child_ok(pid);
+		l->tx += 100;
+		l->rx += 100;
+		put(l, 100);
+		get(l, 100);
+		EQ(ask(l, OP_RECV, 300), 300);
+	}
+}
+
 // What nobody saw written is found by its receiver.
 static void takes(struct link *l, long n)
 {
@@ -154,6 +187,59 @@ static void program_with_a_number(struct link *l)
 	child_ok(pid);
 	l->tx += sizeof b;
 	takes(l, sizeof b);
+}
+
+int eventfd_write(int, uint64_t);
+int eventfd_read(int, uint64_t *);
+
+// libc's own calls for other descriptors. One word of its stream is what an eventfd would be told.
+static void inside_libc(struct link *l)
+{
+	uint64_t word, start = l->rx;
+	put(l, 100);
+	EQ(ask(l, OP_RECV, 100), 100);
+	EQ(ask(l, OP_SEND, 16), 16);
+	until_arrived(l->s, 16);
+	set_nonblock(l->s, true);
+	if (eventfd_read(l->s, &word) == 0)
+		verify(l, &word, sizeof word);
+	else
+		EXPECT(errno == EAGAIN && told());
+	get(l, 16 - (size_t)(l->rx - start));
+	fill(l, &word, sizeof word);
+	EQ(eventfd_write(l->s, word), 0);
+	takes(l, sizeof word);
+}
+
+// The stream is whole, with its end, when it is closed where nobody looks.
+static void direct_close(struct link *l)
+{
+	put(l, 1000);
+	EQ(raw(SYS_close, l->s, 0, 0, 0, 0, 0), 0);
+	l->s = -1;
+	EQ(ask(l, OP_DRAIN, 0), 1000);
+}
+
+// A child that clone(2) of libc makes with a stack of its own.
+static int in_clone(void *arg)
+{
+	struct link *l = arg;
+	uint8_t b[10];
+	fill(l, b, sizeof b);
+	return write(l->s, b, sizeof b) != sizeof b;
+}
+
+static void clones(struct link *l)
+{
+	static char stack[1 << 16];
+	int st;
+	put(l, 100);
+	EQ(ask(l, OP_RECV, 100), 100);
+	pid_t pid = (pid_t)must(clone(in_clone, stack + sizeof stack, SIGCHLD, l));
+	must(waitpid(pid, &st, 0));
+	EQ(st, 0);
+	l->tx += 10;
+	takes(l, 10);
 }
 
 // A direct read sees what the anchor has: of bytes in a ring nothing, and it takes none of them.
@@ -224,6 +310,51 @@ static void asynchronous(struct link *l)
 	}
 }
 
+// A statically linked program that inherits the number: the exit code.
+static int outsider(struct link *l, const char *what, int n, uint64_t pos)
+{
+	const char *program = getenv("SD_OUTSIDER");
+	char words[3][32];
+	int st;
+	EXPECT(program != NULL);
+	pid_t pid = fork_link(l);
+	if (pid == 0) {
+		snprintf(words[0], sizeof words[0], "%d", n);
+		snprintf(words[1], sizeof words[1], "%d", *what == 'w' ? 1 : 2);
+		snprintf(words[2], sizeof words[2], "%llu", (unsigned long long)pos);
+		must(dup2(l->s, 9));
+		execl(program, program, what, "9", words[0], words[1], words[2], (char *)NULL);
+		die("exec %s", program);
+	}
+	must(waitpid(pid, &st, 0));
+	EXPECT(WIFEXITED(st));
+	return WEXITSTATUS(st);
+}
+
+static void static_program_writes(struct link *l)
+{
+	put(l, 100);
+	EQ(outsider(l, "write", 5000, l->tx), 0);
+	l->tx += 5000;
+	put(l, 100);
+	EQ(ask(l, OP_RECV, 5200), 5200);
+	EQ(ask(l, OP_SEND, 10), 10);
+	get(l, 10);
+}
+
+// What has come by a ring it does not see, and takes none of it.
+static void static_program_reads(struct link *l)
+{
+	EQ(ask(l, OP_SEND, 100), 100);
+	until_arrived(l->s, 100);
+	int n = outsider(l, "read", 60, l->rx);
+	EXPECT(n == 60 || (n == 0 && told()));
+	l->rx += (uint64_t)n;
+	get(l, 100 - (size_t)n);
+	put(l, 10);
+	EQ(ask(l, OP_RECV, 10), 10);
+}
+
 const struct check unhooked_checks[] = {
 	{"unhooked_by_syscall", by_syscall, false},
 	{"unhooked_by_syscall_cold", by_syscall, true},
@@ -233,9 +364,21 @@ const struct check unhooked_checks[] = {
 	{"unhooked_by_other_names_cold", by_other_names, true},
 	{"unhooked_direct_write", direct_write, false},
 	{"unhooked_direct_write_cold", direct_write, true},
+	{"unhooked_forks", forks, false},
+	{"unhooked_forks_cold", forks, true},
+	{"unhooked_clones", clones, false},
+	{"unhooked_clones_cold", clones, true},
+	{"unhooked_inside_libc", inside_libc, false},
+	{"unhooked_inside_libc_cold", inside_libc, true},
+	{"unhooked_direct_close", direct_close, false},
+	{"unhooked_direct_close_cold", direct_close, true},
 	{"unhooked_direct_message", direct_message, false},
 	{"unhooked_program_with_a_number", program_with_a_number, false},
 	{"unhooked_program_with_a_number_cold", program_with_a_number, true},
+	{"unhooked_static_program_writes", static_program_writes, false},
+	{"unhooked_static_program_writes_cold", static_program_writes, true},
+	{"unhooked_static_program_reads", static_program_reads, false},
+	{"unhooked_static_program_reads_cold", static_program_reads, true},
 	{"unhooked_direct_read", direct_read, false},
 	{"unhooked_number_from_pidfd", number_from_pidfd, false},
 	{"unhooked_number_from_pidfd_cold", number_from_pidfd, true},
