@@ -8,6 +8,7 @@
 #include <sys/file.h>
 #include <sys/inotify.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
 #include <sys/pidfd.h>
 #include <sys/signalfd.h>
 #include <sys/stat.h>
@@ -168,6 +169,9 @@ static void no_other_kind(struct link *l)
 	ERR(fanotify_mark(l->s, FAN_MARK_FLUSH, 0, AT_FDCWD, NULL), EINVAL);
 	ERR(pidfd_send_signal(l->s, 0, NULL, 0), EBADF);
 	ERR(setns(l->s, 0), EINVAL);
+	ERR(process_madvise(l->s, NULL, 0, MADV_COLD, 0), EBADF);
+	ERR(fsconfig(l->s, FSCONFIG_CMD_CREATE, NULL, NULL, 0), EINVAL);
+	EXPECT(fsmount(l->s, 0, 0) == -1 && (errno == EINVAL || errno == EPERM)); // EPERM: who may not mount anything
 	ERR(fcntl(l->s, F_SETPIPE_SZ, 4096), EBADF);
 	ERR(fcntl(l->s, F_GET_SEALS), EINVAL);
 	ERR(fcntl(l->s, F_SETLEASE, F_RDLCK), EINVAL);
