@@ -23,50 +23,72 @@ func (j *Judge) Observe(op Op, out Outcome) error {
 	return j.advance(out, func(s *State) []Branch { return s.Step(op) })
 }
 
-// Returned takes the outcome of a call that slept.
-func (j *Judge) Returned(p int32, out Outcome) error {
-	return j.advance(out, func(s *State) []Branch { return s.Resume(p) })
-}
-
 // Return is the outcome of a call that slept.
 type Return struct {
 	Proc int32
 	Out  Outcome
 }
 
-// ReturnedTogether takes calls that ended after the same operation: one of them may have been served
-// before another that came back first.
-func (j *Judge) ReturnedTogether(calls []Return) error {
-	if len(calls) == 0 {
-		return nil
-	}
-	var next []*State
-	var first error
-	for i, c := range calls {
-		one := Judge{j.states}
-		err := one.Returned(c.Proc, c.Out)
-		if err == nil {
-			err = one.ReturnedTogether(slices.Delete(slices.Clone(calls), i, i+1))
-		}
-		if err != nil {
-			if first == nil {
-				first = err
-			}
-			continue
-		}
-		for _, s := range one.states {
-			next = appendNew(next, s)
+// Settled takes the calls that ended after the same operation; the others that slept still do. Any of them, the
+// sleepers too, which keep what they have received, may have been served before the others.
+func (j *Judge) Settled(calls []Return) error {
+	var sleepers []int32
+	for _, p := range j.State().Sleepers() {
+		if !slices.ContainsFunc(calls, func(c Return) bool { return c.Proc == p }) {
+			sleepers = append(sleepers, p)
 		}
 	}
-	if len(next) == 0 {
-		return first
+	served, err := j.serve(calls, sleepers)
+	if err != nil {
+		return err
 	}
-	j.states = next
+	j.states = served
+	for _, p := range sleepers { // whatever the others have done since it was served
+		if err := j.asleep(p); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 
-// Asleep says that p still sleeps though the network has settled.
-func (j *Judge) Asleep(p int32) error {
+// serve gives the states after the calls and the sleepers were served in any order.
+func (j *Judge) serve(calls []Return, sleepers []int32) (served []*State, first error) {
+	if len(calls)+len(sleepers) == 0 {
+		return j.states, nil
+	}
+	try := func(one *Judge, err error, calls []Return, sleepers []int32) {
+		var states []*State
+		if err == nil {
+			states, err = one.serve(calls, sleepers)
+		}
+		if err != nil && first == nil {
+			first = err
+		}
+		for _, s := range states {
+			served = appendNew(served, s)
+		}
+	}
+	for i, c := range calls {
+		one := &Judge{j.states}
+		try(one, one.returned(c), slices.Delete(slices.Clone(calls), i, i+1), sleepers)
+	}
+	for i, p := range sleepers {
+		one := &Judge{j.states}
+		try(one, one.asleep(p), calls, slices.Delete(slices.Clone(sleepers), i, i+1))
+	}
+	if len(served) > 0 {
+		first = nil
+	}
+	return served, first
+}
+
+// returned takes the outcome of a call that slept.
+func (j *Judge) returned(c Return) error {
+	return j.advance(c.Out, func(s *State) []Branch { return s.Resume(c.Proc) })
+}
+
+// asleep says that p still sleeps.
+func (j *Judge) asleep(p int32) error {
 	var still []*State
 	var wrong []string
 	for _, s := range j.states {

@@ -1,7 +1,8 @@
 /* An epoll set as libsd sees it. Members on TCP are the kernel set's; members on rings are ours,
- * with their anchor left in the kernel set, edge-triggered, for FIN, RST and the TCP phase. Only of what
- * is or may become ours is there a record here, which keeps the program's data; the kernel carries a tag in
- * its place. Of all else the kernel carries the program's data, for every process that has the set. */
+ * with their anchor left in the kernel set, edge-triggered, for FIN, RST and the TCP phase. Of what is or may
+ * become ours, and of what is reported once only, there is a record here, which keeps the program's data; the
+ * kernel carries a tag in its place. Of all else the kernel carries the program's data, for every process that
+ * has the set. */
 #ifndef SD_EPOLL_H
 #define SD_EPOLL_H
 
@@ -13,11 +14,14 @@ struct sd_member {
 	uint32_t events; /* as the program asked */
 	uint64_t data;	 /* the program's */
 	uint32_t bit;	 /* in the set's bell, while ours */
+	uint8_t is_set;	 /* what was registered: the number may name a set later */
 	uint8_t ours;	 /* its connection is attached */
 	uint8_t disabled; /* EPOLLONESHOT has fired */
 	uint8_t hot;	 /* on the list of members to evaluate */
 	uint8_t recent;	 /* marked within the last sleep: look again once store buffers have drained */
 	uint8_t tx_armed;
+	uint32_t look;	   /* of the set's, that reported it last */
+	uint32_t owed;	   /* while not ours: events that the kernel has told, and will not tell again */
 	uint32_t reported; /* hang-ups that the program was told of: no edge again */
 	uint64_t seen_tcp;  /* bytes received on the anchor at the last evaluation, while on TCP */
 	uint64_t seen_tail; /* Tail at the last evaluation: an edge needs a later one */
@@ -38,7 +42,7 @@ struct sd_set {
 	uint32_t users; /* threads inside epoll_wait; bit 31: closed */
 	sd_mutex mutex; /* guards all below */
 	uint64_t secret, gen; /* a tag is both and the number: no data of the program looks like one */
-	uint32_t members, ours, turn, spin_miss, peer_cpu;
+	uint32_t members, ours, turn, looks, spin_miss, peer_cpu;
 	struct sd_waker waker;
 	struct sd_bell *bell;
 	struct sd_member **by_fd, **by_bit;
@@ -65,7 +69,9 @@ void sd_set_leave(struct sd_set *s, int fd); /* its member keeps living without 
 uint32_t sd_anchor_events(struct sd_conn *c, uint32_t events);
 void sd_member_take_over(struct sd_member *m, int told);
 void sd_member_unlink(struct sd_member *m);
-void sd_set_take_kernel(struct sd_set *s);
+long sd_set_look(struct sd_set *s, struct epoll_event *ev, int max); /* the kernel set, without waiting */
+int sd_set_told(struct sd_set *s, const struct epoll_event *e, struct sd_member **m);
+void sd_member_put_back(struct sd_member *m, uint32_t told);
 void sd_member_recent(struct sd_member *m);
 void sd_member_heat(struct sd_member *m);
 void sd_member_cool(struct sd_member *m);

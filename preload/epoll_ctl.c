@@ -23,14 +23,14 @@ long sd_set_kernel(struct sd_set *s, int op, int fd, uint32_t events, uint64_t d
 
 /* A registration with EPOLLEXCLUSIVE cannot be modified. Without it all sets that hold the anchor are woken:
  * Linux promises one at least. */
-static void tell_kernel(struct sd_member *m)
+static long tell_kernel(struct sd_member *m, uint32_t events)
 {
 	int op = EPOLL_CTL_MOD;
 	if (m->events & EPOLLEXCLUSIVE) {
 		sd_set_kernel(m->set, EPOLL_CTL_DEL, m->fd, 0, 0);
 		op = EPOLL_CTL_ADD;
 	}
-	sd_set_kernel(m->set, op, m->fd, sd_anchor_events(m->conn, m->events), m->tag);
+	return sd_set_kernel(m->set, op, m->fd, events, m->tag);
 }
 
 void sd_member_heat(struct sd_member *m)
@@ -53,6 +53,16 @@ void sd_member_cool(struct sd_member *m)
 	m->hot = 0;
 	*(m->hot_prev ? &m->hot_prev->hot_next : &s->hot_head) = m->hot_next;
 	*(m->hot_next ? &m->hot_next->hot_prev : &s->hot_tail) = m->hot_prev;
+}
+
+/* The kernel was asked and told of events: it shall tell them again. It does, if they still hold, unless the
+ * number is closed while a duplicate lives. */
+void sd_member_put_back(struct sd_member *m, uint32_t told)
+{
+	if (!(m->events & (EPOLLET | EPOLLONESHOT)) || tell_kernel(m, m->events) == 0)
+		return;
+	m->owed |= told;
+	sd_member_heat(m);
 }
 
 static struct sd_set *sets; /* all of this process; guarded by sd_promote_mutex */
@@ -130,10 +140,12 @@ int sd_set_tagged(struct sd_set *s, uint64_t data, struct sd_member **m)
 	return 1;
 }
 
-/* It is on rings, may come there, or may be ready without being so (sd_set_ready). */
-static int needs_record(int fd)
+/* It is reported once only, is on rings, may come there, or may be ready without being so (sd_set_ready). */
+static int needs_record(int fd, uint32_t events)
 {
 	struct sd_ent *e = sd_ent_of(fd);
+	if (events & (EPOLLET | EPOLLONESHOT))
+		return (unsigned)fd < SD_FD_MAX;
 	return e && (e->kind != SD_CONN || sd_peek(&((struct sd_conn *)e)->state) != SD_ST_KERNEL);
 }
 
@@ -153,7 +165,7 @@ void sd_member_take_over(struct sd_member *m, int told)
 	m->ours = 1;
 	s->ours++;
 	if (!told)
-		tell_kernel(m);
+		tell_kernel(m, sd_anchor_events(m->conn, m->events));
 	if (s->bell == NULL && (s->bell = sd_waker_bell(&s->waker)) != NULL && s->nested)
 		sd_add(&s->bell->parked, 1);
 	for (m->bit = 0; m->bit < s->bits && s->by_bit[m->bit]; m->bit++)
@@ -267,23 +279,10 @@ static void forget(struct sd_set *s, int fd)
 		sd_member_unlink(s->by_fd[fd]);
 }
 
-static int add(struct sd_set *s, int fd, struct epoll_event *ev)
+/* A record for what op, EPOLL_CTL_ADD or EPOLL_CTL_MOD, is about to register. */
+static int with_record(struct sd_set *s, int op, int fd, struct epoll_event *ev)
 {
 	struct sd_conn *c = sd_conn_of(fd);
-	if (sd_is_hidden(fd))
-		return -EBADF;
-	if (!needs_record(fd)) {
-		int was = s->plain;
-		s->plain = 1;
-		long r = sd_set_kernel(s, EPOLL_CTL_ADD, fd, ev->events, ev->data.u64);
-		if (r == 0)
-			forget(s, fd);
-		else
-			s->plain = was;
-		return r;
-	}
-	if (!grow(&s->by_fd, &s->fds, fd))
-		return -ENOMEM;
 	struct sd_member *m = calloc(1, sizeof *m);
 	if (m == NULL)
 		return -ENOMEM;
@@ -292,8 +291,13 @@ static int add(struct sd_set *s, int fd, struct epoll_event *ev)
 	m->events = ev->events;
 	m->data = ev->data.u64;
 	m->set = s;
+	m->is_set = sd_set_of(fd) != NULL;
 	int attached = c && sd_attached(c), told = attached && !(ev->events & EPOLLEXCLUSIVE);
-	long r = sd_set_kernel(s, EPOLL_CTL_ADD, fd, told ? sd_anchor_events(c, ev->events) : ev->events, m->tag);
+	long r = sd_set_kernel(s, op, fd, told ? sd_anchor_events(c, ev->events) : ev->events, m->tag);
+	if (r == 0 && !grow(&s->by_fd, &s->fds, fd)) {
+		sd_set_kernel(s, EPOLL_CTL_DEL, fd, 0, 0);
+		r = -ENOMEM;
+	}
 	if (r < 0) {
 		free(m);
 		return r;
@@ -306,6 +310,22 @@ static int add(struct sd_set *s, int fd, struct epoll_event *ev)
 	return 0;
 }
 
+static int add(struct sd_set *s, int fd, struct epoll_event *ev)
+{
+	if (sd_is_hidden(fd))
+		return -EBADF;
+	if (needs_record(fd, ev->events))
+		return with_record(s, EPOLL_CTL_ADD, fd, ev);
+	int was = s->plain;
+	s->plain = 1;
+	long r = sd_set_kernel(s, EPOLL_CTL_ADD, fd, ev->events, ev->data.u64);
+	if (r == 0)
+		forget(s, fd);
+	else
+		s->plain = was;
+	return r;
+}
+
 int sd_set_ctl(struct sd_set *s, int op, int fd, struct epoll_event *ev)
 {
 	int r;
@@ -316,6 +336,8 @@ int sd_set_ctl(struct sd_set *s, int op, int fd, struct epoll_event *ev)
 	struct sd_member *m = member_of(s, fd);
 	if (op == EPOLL_CTL_ADD && ev) {
 		r = add(s, fd, ev);
+	} else if (m == NULL && op == EPOLL_CTL_MOD && ev && needs_record(fd, ev->events)) {
+		r = with_record(s, op, fd, ev);
 	} else if (m == NULL) {
 		r = sd_sys(SYS_epoll_ctl, s->fd, op, fd, ev);
 	} else if (op == EPOLL_CTL_DEL) {
@@ -329,7 +351,7 @@ int sd_set_ctl(struct sd_set *s, int op, int fd, struct epoll_event *ev)
 			m->events = ev->events;
 			m->data = ev->data.u64;
 			m->disabled = 0;
-			m->reported = 0;
+			m->reported = m->owed = 0;
 			if (m->ours) {
 				sd_member_heat(m);
 				sd_set_wake(s);

@@ -16,6 +16,27 @@ void sd_set_nest(struct sd_set *s)
 	sd_set_ready(s);
 }
 
+/* Under the set's mutex: 1 if a member that is not ours is ready. What the kernel set tells is taken, so that no
+ * anchor shows in it; what would be told once only is put back, and reported again if it still holds. */
+static int others_ready(struct sd_set *s)
+{
+	enum { MANY = 16 };
+	struct epoll_event ev[MANY];
+	int ready = 0;
+	for (long r = MANY; r == MANY && !ready;) {
+		r = sd_set_look(s, ev, MANY);
+		for (long i = 0; i < r; i++) {
+			struct sd_member *m;
+			if (!sd_set_told(s, &ev[i], &m))
+				continue;
+			ready = 1;
+			if (m)
+				sd_member_put_back(m, ev[i].events);
+		}
+	}
+	return ready;
+}
+
 /* 1 if epoll_wait on the set would report something now. */
 int sd_set_ready(struct sd_set *s)
 {
@@ -25,9 +46,7 @@ int sd_set_ready(struct sd_set *s)
 		sd_waker_drain(&s->waker);
 	if (s->bell && sd_bell_pending(s->bell))
 		sd_bell_harvest(s->bell, s->waker.bell, sd_set_marked, s);
-	int all_ours = !s->plain && s->members == s->ours;
-	if (all_ours)
-		sd_set_take_kernel(s);
+	int others = others_ready(s);
 	for (struct sd_member *m = s->hot_head, *next; m && !ready; m = next) {
 		next = m->hot_next;
 		if (!m->disabled && sd_member_mask(m))
@@ -38,10 +57,5 @@ int sd_set_ready(struct sd_set *s)
 	if (ready && s->waking)
 		sd_waker_kick(&s->waker);
 	sd_mutex_unlock(&s->mutex);
-	if (!ready && !all_ours) {
-		struct pollfd p = {s->fd, POLLIN, 0};
-		struct timespec zero = {0, 0};
-		ready = sd_sys(SYS_ppoll, &p, 1, &zero, 0, 8) == 1;
-	}
-	return ready;
+	return ready || others;
 }

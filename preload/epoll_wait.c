@@ -57,6 +57,8 @@ void sd_set_marked(void *arg, unsigned bit)
 
 uint32_t sd_member_mask(struct sd_member *m)
 {
+	if (!m->ours)
+		return m->owed;
 	return (uint16_t)sd_conn_mask(m->conn, m->conn->fd) & (m->events | EPOLLERR | EPOLLHUP);
 }
 
@@ -79,28 +81,42 @@ static uint32_t want_out(struct sd_set *s, struct sd_member *m, uint32_t mask)
 	return sd_member_mask(m) & EPOLLOUT;
 }
 
-/* Evaluates each hot member once. */
+/* What the mask tells of must be what seen_tail remembers, or an arrival makes two edges. */
+static uint32_t evaluate(struct sd_set *s, struct sd_member *m)
+{
+	uint32_t mask;
+	int tries = 0;
+	if (!m->ours) {
+		mask = m->owed;
+		m->owed = 0;
+		return mask;
+	}
+	do {
+		remember(m);
+		mask = sd_member_mask(m);
+	} while (news(m) && (m->events & EPOLLET) && !m->tx_armed && ++tries < 4);
+	mask |= want_out(s, m, mask);
+	if (mask)
+		s->peer_cpu = sd_peek(&sd_in(m->conn)->tx.cpu);
+	return mask;
+}
+
+/* Evaluates each hot member once, but for those that this look has reported. */
 static int collect(struct sd_set *s, struct epoll_event *ev, int max)
 {
 	int n = 0;
 	if (s->bell && sd_bell_pending(s->bell))
 		sd_bell_harvest(s->bell, s->waker.bell, sd_set_marked, s);
 	struct sd_member *last = s->hot_tail;
-	for (struct sd_member *m = s->hot_head; m && n < max;) {
-		struct sd_member *next = m == last ? NULL : m->hot_next;
+	for (struct sd_member *m = s->hot_head, *next; m && n < max; m = next) {
+		next = m == last ? NULL : m->hot_next;
+		if (m->look == s->looks)
+			continue;
 		sd_member_cool(m);
-		/* What the mask tells of must be what seen_tail remembers, or an arrival makes two edges. */
-		uint32_t mask = 0;
-		int tries = 0;
-		do {
-			remember(m);
-			mask = m->disabled ? 0 : sd_member_mask(m);
-		} while (news(m) && (m->events & EPOLLET) && !m->tx_armed && ++tries < 4);
-		if (!m->disabled)
-			mask |= want_out(s, m, mask);
+		uint32_t mask = m->disabled ? 0 : evaluate(s, m);
 		if (mask) {
-			s->peer_cpu = sd_peek(&sd_in(m->conn)->tx.cpu);
 			m->reported |= mask & (EPOLLRDHUP | EPOLLHUP | EPOLLERR);
+			m->look = s->looks;
 			ev[n].events = mask;
 			ev[n++].data.u64 = m->data;
 			if (m->events & EPOLLONESHOT)
@@ -108,7 +124,6 @@ static int collect(struct sd_set *s, struct epoll_event *ev, int max)
 			else if (!(m->events & EPOLLET))
 				sd_member_heat(m);
 		}
-		m = next;
 	}
 	return n;
 }
@@ -128,32 +143,39 @@ static void anchor_event(struct sd_member *m, uint32_t e)
 		sd_member_heat(m);
 }
 
-/* Kernel events: of anchors they only make the member hot; of the rest they are the program's.
- * Works in place: ev receives at most as many as k holds. */
+/* An event of the kernel set: 1 if it is the program's, of a member that has a record or of one that has none,
+ * NULL; of bells and anchors it only makes a member hot. */
+int sd_set_told(struct sd_set *s, const struct epoll_event *e, struct sd_member **m)
+{
+	*m = NULL;
+	if (e->data.u64 == sd_waker_tag(s))
+		sd_waker_drain(&s->waker);
+	if (!sd_set_tagged(s, e->data.u64, m))
+		return 1;
+	if (*m == NULL)
+		return 0;
+	if ((*m)->ours) {
+		anchor_event(*m, e->events);
+		return 0;
+	}
+	return !(*m)->is_set || !sd_set_of((*m)->fd) || sd_set_ready(sd_set_of((*m)->fd));
+}
+
+/* Works in place: ev receives at most as many as k holds. */
 static int translate(struct sd_set *s, const struct epoll_event *k, int n, struct epoll_event *ev)
 {
 	int out = 0;
 	for (int i = 0; i < n; i++) {
-		struct epoll_event e = k[i];
 		struct sd_member *m;
-		if (e.data.u64 == sd_waker_tag(s))
-			sd_waker_drain(&s->waker);
-		if (!sd_set_tagged(s, e.data.u64, &m)) {
-			ev[out++] = e;
+		if (!sd_set_told(s, &k[i], &m))
 			continue;
+		ev[out] = k[i];
+		if (m) {
+			if (m->events & EPOLLONESHOT)
+				m->disabled = 1;
+			ev[out].data.u64 = m->data;
 		}
-		if (m == NULL)
-			continue;
-		if (m->ours) {
-			anchor_event(m, e.events);
-			continue;
-		}
-		if (sd_set_of(m->fd) && !sd_set_ready(sd_set_of(m->fd)))
-			continue;
-		if (m->events & EPOLLONESHOT)
-			m->disabled = 1;
-		ev[out].events = e.events;
-		ev[out++].data.u64 = m->data;
+		out++;
 	}
 	return out;
 }
@@ -168,7 +190,7 @@ static long kernel_wait(struct sd_set *s, struct epoll_event *ev, int max, int64
 	return sd_wait_sleep(SYS_epoll_pwait, s->fd, (long)ev, max, ms, (long)mask, 8);
 }
 
-static long kernel_look(struct sd_set *s, struct epoll_event *ev, int max)
+long sd_set_look(struct sd_set *s, struct epoll_event *ev, int max)
 {
 	return sd_sys(SYS_epoll_pwait, s->fd, ev, max, 0, NULL, 8);
 }
@@ -178,25 +200,14 @@ static long kernel_look(struct sd_set *s, struct epoll_event *ev, int max)
 static int take_kernel(struct sd_set *s, struct epoll_event *ev, int max)
 {
 	for (uint32_t looks = 0; looks <= s->members; looks++) {
-		long r = kernel_look(s, ev, max);
+		long r = sd_set_look(s, ev, max);
 		if (r <= 0)
 			break;
-		sd_mutex_lock(&s->mutex);
 		int n = translate(s, ev, r, ev);
-		sd_mutex_unlock(&s->mutex);
 		if (n > 0 || r < max)
 			return n;
 	}
 	return 0;
-}
-
-/* For a nested set whose members are all ours: takes what the kernel set holds, losing nothing. */
-void sd_set_take_kernel(struct sd_set *s)
-{
-	struct epoll_event ev[16];
-	long r = kernel_look(s, ev, 16);
-	if (r > 0)
-		translate(s, ev, r, ev);
 }
 
 static void spin(struct sd_set *s, int64_t deadline)
@@ -267,32 +278,42 @@ static int park(struct sd_set *s, struct epoll_event *ev, int max, int64_t deadl
 		if (s->ours)
 			sd_count(SD_COUNT_PARK);
 	}
-	long r = wake ? kernel_look(s, ev, max) : kernel_wait(s, ev, max, ns, mask);
+	long r = wake ? sd_set_look(s, ev, max) : kernel_wait(s, ev, max, ns, mask);
 	sd_wait_end();
 	sd_mutex_lock(&s->mutex);
-	if (r > 0)
+	if (r > 0) {
+		s->looks++;
 		r = translate(s, ev, r, ev);
-	else if (r == 0 && settle && ns == SETTLE_NS)
+		if (r > 0 && r < max)
+			r += collect(s, ev + r, max - r);
+	} else if (r == 0 && settle && ns == SETTLE_NS) {
 		relook(s);
+	}
 	sd_mutex_unlock(&s->mutex);
 	return r;
+}
+
+/* Linux reports what is ready, whoever's it is; with little room the turns alternate. Ends that the
+ * kernel tells of are reported with the rest. */
+static int look(struct sd_set *s, struct epoll_event *ev, int max, int last)
+{
+	sd_mutex_lock(&s->mutex);
+	s->looks++;
+	int kernel = last || s->plain || s->members > s->ours, first = kernel && s->turn++ % 2 == 0;
+	int n = first ? 0 : collect(s, ev, max);
+	if (n < max && (last || (kernel && (n > 0 || first)))) {
+		n += take_kernel(s, ev + n, max - n);
+		if (n < max)
+			n += collect(s, ev + n, max - n);
+	}
+	sd_mutex_unlock(&s->mutex);
+	return n;
 }
 
 static int wait_for_events(struct sd_set *s, struct epoll_event *ev, int max, int64_t deadline, const void *mask)
 {
 	for (;;) {
-		/* Linux reports what is ready, whoever's it is; with little room the turns alternate. */
-		sd_mutex_lock(&s->mutex);
-		int kernel = deadline == 0 || s->plain || s->members > s->ours, first = kernel && s->turn++ % 2 == 0;
-		int n = first ? 0 : collect(s, ev, max);
-		sd_mutex_unlock(&s->mutex);
-		if (n < max && (deadline == 0 || (kernel && (n > 0 || first))))
-			n += take_kernel(s, ev + n, max - n);
-		if (n < max && (first || n == 0)) {
-			sd_mutex_lock(&s->mutex);
-			n += collect(s, ev + n, max - n);
-			sd_mutex_unlock(&s->mutex);
-		}
+		int n = look(s, ev, max, deadline == 0);
 		if (n > 0 || deadline == 0)
 			return n;
 		if (s->bell && s->ours)

@@ -33,7 +33,7 @@ func TestKernel(t *testing.T) {
 }
 
 // libsd is what runs under libsd leave out, and how late they may be; docs/testing.md has the reasons.
-var libsd = style{warm: true, late: true, excluded: []model.Kind{model.Exec, model.Exit, model.Pair, model.Pass, model.Take},
+var libsd = style{warm: true, late: true, excluded: []model.Kind{model.Exec, model.Pair, model.Pass, model.Take},
 	without: map[string]bool{"fork: vfork and exec": true}, unmet: []string{"unix"}}
 
 // TestLibsd: the same programs with every process under libsd.
