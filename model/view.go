@@ -40,6 +40,14 @@ func (s *State) Connecting() bool {
 	return slices.ContainsFunc(s.ends, func(e endpoint) bool { return e.tcp == synSent })
 }
 
+// Orphans is how many endpoints have lost their last file.
+func (s *State) Orphans() (n int) {
+	for i := range s.ends {
+		n += int(truth(s.ends[i].orphan))
+	}
+	return n
+}
+
 // Strained tells whether some queue is or was longer than what surely fits.
 func (s *State) Strained() bool {
 	for i := range s.ends {

@@ -51,16 +51,32 @@ int sd_claimed(uint32_t arena, uint32_t slot, uint32_t end)
 	return in_common;
 }
 
+/* Another open file description of the page, hidden. */
+static int reopen(int page_fd)
+{
+	char path[32];
+	snprintf(path, sizeof path, "/proc/self/fd/%d", page_fd);
+	int fd = sd_sys(SYS_openat, AT_FDCWD, path, O_RDWR | O_CLOEXEC);
+	return fd < 0 ? fd : sd_hide(fd);
+}
+
+/* What the page was mapped by lives on in the mappings of children. */
+void sd_claim_by(int mapped)
+{
+	int fd = reopen(mapped);
+	if (fd < 0)
+		fd = sd_hide(mapped);
+	else
+		sd_sys(SYS_close, mapped);
+	sd_g.page_fd = fd;
+}
+
 /* Before fork, at once for everything: another thread may close a connection before the child is there. */
 void sd_claim_fork(void)
 {
-	char path[32];
 	if (sd_g.page_fd < 0)
 		return;
-	snprintf(path, sizeof path, "/proc/self/fd/%d", sd_g.page_fd);
-	int fd = sd_sys(SYS_openat, AT_FDCWD, path, O_RDWR | O_CLOEXEC);
-	if (fd >= 0)
-		fd = sd_hide(fd);
+	int fd = reopen(sd_g.page_fd);
 	if (fd >= 0 && lock(fd, F_RDLCK, SD_CLAIM_ALL) < 0) {
 		sd_unhide(fd);
 		fd = -1;

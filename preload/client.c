@@ -174,7 +174,7 @@ static int registered(void)
 		goto refused;
 	}
 	if (sd_g.bells == NULL && fds[0] >= 0 && adopt_page(fds[0])) {
-		sd_g.page_fd = sd_hide(fds[0]);
+		sd_claim_by(fds[0]);
 		fds[0] = -1;
 	} else if (sd_g.bells == NULL || fds[0] >= 0) {
 		/* A page other than ours would leave our peers ringing at an old address. */

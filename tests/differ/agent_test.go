@@ -44,6 +44,7 @@ const (
 const (
 	hintWatch    = 1
 	hintStrained = 2
+	hintLast     = 4
 )
 
 // agent is a running interpreter.

@@ -143,6 +143,9 @@ func (d *drawer) connection(p int32) {
 
 // strain fills a connection, perhaps up to its end.
 func (d *drawer) strain() {
+	if len(d.state.Procs()) == 0 {
+		return
+	}
 	p := d.pick(d.state.Procs()...)
 	a, b := d.fd(p, "established"), d.fd(p, "established")
 	for range d.between(1, 4) {

@@ -105,6 +105,7 @@ func (p *plan) add(sleepy bool, proc int32, kind model.Kind, args ...int32) (r i
 		hint |= hintWatch
 	}
 	p.count.visit(p.state, op)
+	orphans := p.state.Orphans()
 	for _, b := range branches {
 		if b.Lo == model.Blocked && !mustSleep {
 			continue
@@ -112,6 +113,9 @@ func (p *plan) add(sleepy bool, proc int32, kind model.Kind, args ...int32) (r i
 		r = b.Hi
 		p.state = b.Next(r)
 		break
+	}
+	if kind == model.Close && p.state.Orphans() > orphans {
+		hint |= hintLast
 	}
 	p.brief = p.brief || p.state.Connecting()
 	p.strained = p.strained || p.state.Strained() || kind == model.Send && args[1] > 20_000

@@ -228,7 +228,7 @@ static long call(int t, const struct op *o, struct outcome *out)
 	case K_SEND: return send_form((uint32_t)t + 1, a);
 	case K_RECV: return recv_form(a, out);
 	case K_SHUTDOWN: return shutdown(a[0], a[1]);
-	case K_CLOSE: return close(a[0]);
+	case K_CLOSE: return o->hint & HINT_LAST ? close_last(a[0]) : close(a[0]);
 	case K_DUP: return dup(a[0]);
 	case K_DUP3: return dup3(a[0], a[1], a[2]);
 	case K_DUPFD: return fcntl(a[0], a[2] ? F_DUPFD_CLOEXEC : F_DUPFD, a[1]);

@@ -14,6 +14,7 @@ struct end {
 	int state; // CLOSE: the kernel knows no such socket
 	uint64_t written, unacked, received;
 	bool orphan; // FIN_WAIT2 without a file: RST answers whatever comes
+	bool open;   // it has a file
 };
 
 static struct end look(const struct sockaddr_in *a, const struct sockaddr_in *b)
@@ -39,7 +40,7 @@ static struct end look(const struct sockaddr_in *a, const struct sockaddr_in *b)
 	struct inet_diag_msg *m = (void *)(h + 1);
 	if (m->idiag_state == LISTEN || m->id.idiag_dport != b->sin_port)
 		return (struct end){.state = CLOSE}; // the look-up falls back to a listener
-	struct end e = {m->idiag_state, m->idiag_wqueue, m->idiag_wqueue, 0, m->idiag_state == FIN_WAIT2};
+	struct end e = {m->idiag_state, m->idiag_wqueue, m->idiag_wqueue, 0, m->idiag_state == FIN_WAIT2, m->idiag_inode != 0};
 	for (char *p = (char *)(m + 1); p + 4 <= buf + n;) {
 		struct nlattr *at = (void *)p;
 		if (at->nla_len < 4)
@@ -115,22 +116,41 @@ void settle(bool strained)
 	}
 }
 
-// note_connection remembers the addresses of a socket that has called connect.
-void note_connection(int fd)
+// ends_of gives the addresses of both ends of a connection; none when its listener's queue is full.
+static bool ends_of(int fd, struct conn *c)
 {
 	struct sockaddr_storage own, peer;
 	socklen_t len = sizeof own, len2 = sizeof peer;
-	if (getsockname(fd, (void *)&own, &len) < 0 || w->nconns == MAX_CONNS)
-		return;
-	if (getpeername(fd, (void *)&peer, &len2) < 0) // its listener's queue is full: nothing is on the way
-		return;
+	if (getsockname(fd, (void *)&own, &len) < 0 || getpeername(fd, (void *)&peer, &len2) < 0)
+		return false;
 	plain_address(&own);
 	plain_address(&peer);
-	struct conn c = {*(struct sockaddr_in *)&own, *(struct sockaddr_in *)&peer, false};
+	*c = (struct conn){*(struct sockaddr_in *)&own, *(struct sockaddr_in *)&peer, false};
+	return true;
+}
+
+// note_connection remembers the addresses of a socket that has called connect.
+void note_connection(int fd)
+{
+	struct conn c;
+	if (w->nconns == MAX_CONNS || !ends_of(fd, &c))
+		return;
 	for (uint32_t i = 0; i < w->nconns; i++)
 		if (memcmp(&w->conn[i].a, &c.a, sizeof c.a) == 0 && memcmp(&w->conn[i].b, &c.b, sizeof c.b) == 0)
 			return;
 	w->conn[w->nconns++] = c;
+}
+
+// close_last closes the last number of a connection. Whoever looks it up in /proc, as the monitor does, holds the
+// socket for a moment: it is closed when it has no file.
+long close_last(int fd)
+{
+	struct conn c;
+	bool known = ends_of(fd, &c);
+	long r = close(fd);
+	for (uint64_t start = now_ns(); known && look(&c.a, &c.b).open && now_ns() - start < GIVE_UP_US * 1000ull;)
+		nap_us(NAP_US);
+	return r;
 }
 
 void wait_gone(int pid)
