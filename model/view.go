@@ -147,3 +147,29 @@ func (s *State) Receiving(p, fd int32) (asleep, peeking bool) {
 	}
 	return asleep, peeking
 }
+
+// Abandons tells whether a branch ends a process which leaves bytes unread at an end that nobody else has.
+func (s *State) Abandons(b Branch) bool {
+	next := b.Next(b.Hi)
+	for p := range s.procs {
+		if s.procs[p].alive && !next.procs[p].alive && s.leavesUnread(int32(p)) {
+			return true
+		}
+	}
+	return false
+}
+
+func (s *State) leavesUnread(p int32) bool {
+	mine := map[int32]int32{}
+	for _, d := range s.procs[p].fds {
+		if d.file != none {
+			mine[d.file]++
+		}
+	}
+	for f, n := range mine {
+		if file := &s.files[f]; n == file.refs && file.kind == tcpSocket && len(s.ends[file.end].rx) > 0 {
+			return true
+		}
+	}
+	return false
+}

@@ -87,13 +87,14 @@ func (c *core) entry(image int, name string) unsafe.Pointer {
 // Process is a process that runs libsd.so: one loaded copy of the C core.
 type Process struct {
 	*sim.Process
-	w     *World
-	image int
-	c     *C.struct_sim_image
-	fds   map[int]file
-	live  int  // threads that have not returned
-	gone  bool // dead, killed or not
-	quiet bool // what comes before the scenario is not done (attached)
+	w      *World
+	image  int
+	c      *C.struct_sim_image
+	fds    map[int]file
+	mapped []*memfd
+	live   int  // threads that have not returned
+	gone   bool // dead, killed or not
+	quiet  bool // what comes before the scenario is not done (attached)
 }
 
 // Thread is a thread of a Process. Its body is Go that makes calls to libsd.so.

@@ -122,6 +122,7 @@ func (t *Thread) syscall(n int, a [6]int64) int64 {
 		return p.open(text(addr(a[1])))
 	case unix.SYS_MMAP:
 		if m, ok := p.fds[int(a[4])].(*memfd); ok {
+			p.mapping(m)
 			return int64(m.at)
 		}
 		return errno(unix.EBADF)
@@ -182,6 +183,12 @@ func (p *Process) put(low int, f file) int {
 	p.fds[low] = f
 	*f.held()++
 	return low
+}
+
+// mapping keeps an open file description open, as long as the process or a child of it lives.
+func (p *Process) mapping(m *memfd) {
+	p.mapped = append(p.mapped, m)
+	*m.held()++
 }
 
 func (p *Process) closeFD(fd int) {

@@ -169,6 +169,9 @@ func (p *Process) exit() {
 			p.closeFD(fd)
 		}
 	}
+	for _, m := range p.mapped {
+		p.w.drop(m)
+	}
 	p.w.Changed()
 }
 
@@ -182,6 +185,9 @@ func (t *Thread) fork(name string, body func(t *Thread)) *Process {
 		if f := p.fds[fd]; f != nil {
 			child.put(fd, f)
 		}
+	}
+	for _, m := range p.mapped {
+		child.mapping(m)
 	}
 	c := child.newThread(t.cpu())
 	p.forked(child, t, c)

@@ -100,6 +100,9 @@ func (p *plan) add(sleepy bool, proc int32, kind model.Kind, args ...int32) (r i
 	if maySleep && !sleepy || len(p.ops) >= maxOps {
 		return 0, false
 	}
+	if p.style.late && slices.ContainsFunc(branches, p.state.Abandons) {
+		return 0, false
+	}
 	hint := int32(0)
 	if maySleep || mayDie || kind == model.Exit || kind == model.Exec {
 		hint |= hintWatch
