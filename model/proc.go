@@ -55,9 +55,7 @@ func (n step) exit() []Branch {
 func (s *State) end(p int32) {
 	me := &s.procs[p]
 	me.alive, me.blocked, me.ran, me.pending, me.got = false, nil, 0, 0, nil
-	s.dying = true
 	s.dropAll(p, func(descriptor) bool { return true })
-	s.dying = false
 }
 
 // dropAll closes what exec or exit closes. The kernel goes up the numbers and puts each file whose last

@@ -85,7 +85,7 @@ func (s *State) arrive(e int32) bool {
 // finished is the arrival of FIN.
 func (s *State) finished(e int32) {
 	end := &s.ends[e]
-	end.done, end.unseen, end.died = true, true, s.dying
+	end.done, end.unseen = true, true
 	end.shut |= shutRd
 	switch end.tcp {
 	case established:
@@ -125,7 +125,7 @@ func (s *State) wasReset(e int32) {
 		end.err = econnrst
 	}
 	end.tcp, end.shut, end.peer = closed, shutBoth, none
-	end.wire, end.unseen, end.died = nil, true, s.dying
+	end.wire, end.unseen = nil, true
 	s.wake(e, failure)
 	s.wake(e, all)
 }

@@ -8,7 +8,6 @@ type State struct {
 	files []file
 	ends  []endpoint
 	late  bool
-	dying bool // while a process ends
 }
 
 // process is one process, single-threaded.
@@ -119,7 +118,6 @@ type endpoint struct {
 	timeWait bool
 	opt      options
 	unseen   bool // the peer's end has come and nothing has reported it yet
-	died     bool // and it came by the death of a process
 	strained bool // a queue was long: buffer space is the kernel's secret for now
 }
 
@@ -145,8 +143,7 @@ const (
 // New is a world with one process, whose descriptors 0, 1 and 2 are taken.
 //
 // Late: to a poll that has something else to report, FIN and RST may be as if they were still on their
-// way, until a call on the endpoint has reported them; and an edge may be reported again. A send to who has
-// died may be as if it had come before.
+// way, until a call on the endpoint has reported them; and an edge may be reported again.
 func New(late bool) *State {
 	s := &State{late: late, files: []file{{kind: otherFile, refs: 3}}}
 	s.procs = []process{{alive: true, fds: []descriptor{{}, {}, {}}}}

@@ -13,28 +13,6 @@ func (n step) send() []Branch {
 	if errno != 0 {
 		return n.fail(errno)
 	}
-	if end := &n.ends[e]; n.late && end.unseen && end.died && end.own&shutWr == 0 {
-		early := n.on(n.clone())
-		return append(early.sentBefore(e), n.sendNow(e)...)
-	}
-	return n.sendNow(e)
-}
-
-// sentBefore is a send as if it had come before the death of the peer, which has left the bytes unread.
-func (n step) sentBefore(e int32) []Branch {
-	end := &n.ends[e]
-	if end.tcp == closeWait {
-		n.reset(e)
-		end.done, end.err, end.shut = false, econnrst, shutBoth
-		n.wake(e, all)
-	}
-	b := n.branch(n.op.Arg[1])
-	b.Lo = min(1, b.Hi)
-	return []Branch{b}
-}
-
-func (n step) sendNow(e int32) []Branch {
-	var errno int32
 	end, want, flags := &n.ends[e], n.op.Arg[1], n.op.flags()
 	wait := n.waits(end, flags)
 	switch {

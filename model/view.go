@@ -148,18 +148,18 @@ func (s *State) Receiving(p, fd int32) (asleep, peeking bool) {
 	return asleep, peeking
 }
 
-// Abandons tells whether a branch ends a process which leaves bytes unread at an end that nobody else has.
-func (s *State) Abandons(b Branch) bool {
+// EndsConnections tells whether a branch ends a process which is the last to have an end of a connection.
+func (s *State) EndsConnections(b Branch) bool {
 	next := b.Next(b.Hi)
 	for p := range s.procs {
-		if s.procs[p].alive && !next.procs[p].alive && s.leavesUnread(int32(p)) {
+		if s.procs[p].alive && !next.procs[p].alive && s.lastHolder(int32(p)) {
 			return true
 		}
 	}
 	return false
 }
 
-func (s *State) leavesUnread(p int32) bool {
+func (s *State) lastHolder(p int32) bool {
 	mine := map[int32]int32{}
 	for _, d := range s.procs[p].fds {
 		if d.file != none {
@@ -167,7 +167,7 @@ func (s *State) leavesUnread(p int32) bool {
 		}
 	}
 	for f, n := range mine {
-		if file := &s.files[f]; n == file.refs && file.kind == tcpSocket && len(s.ends[file.end].rx) > 0 {
+		if file := &s.files[f]; n == file.refs && file.kind == tcpSocket && s.ends[file.end].peer != none {
 			return true
 		}
 	}

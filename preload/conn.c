@@ -400,7 +400,7 @@ int64_t sd_deadline(struct sd_conn *c, int fd, int optname)
 }
 
 /* As much as SO_RCVLOWAT asks for, what is left on TCP before the ring included. */
-static int readable(struct sd_conn *c, int fd)
+int sd_conn_readable(struct sd_conn *c, int fd)
 {
 	struct sd_direction *in = sd_in(c);
 	uint64_t unread = sd_rx_unread(&c->rx), low = sd_peek(&in->rx.low);
@@ -431,7 +431,7 @@ short sd_conn_mask(struct sd_conn *c, int fd)
 	if (sd_peek(&c->slot->hdr.rd_shut[c->end]))
 		m |= POLLRDHUP;
 	if (((rx_tcp || (c->kev & POLLHUP)) && (k & POLLIN)) || (m & POLLRDHUP) ||
-	    (ig != 0 && readable(c, fd)))
+	    (ig != 0 && sd_conn_readable(c, fd)))
 		m |= POLLIN | POLLRDNORM;
 	if (tx_tcp ? (k & POLLOUT) != 0 : sd_tx_writable(&c->tx))
 		m |= POLLOUT | POLLWRNORM;

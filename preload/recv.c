@@ -319,7 +319,10 @@ ssize_t sd_recv(struct sd_conn *c, int fd, const struct iovec *iov, int n, int f
 		}
 		if (deadline == 0)
 			deadline = sd_deadline(c, fd, SO_RCVTIMEO);
-		if ((r = sd_park(c, fd, more ? SD_WAIT_MORE : SD_WAIT_RX, deadline, done)) < 0) {
+		do /* nothing below SO_RCVLOWAT wakes it, whatever it wants */
+			r = sd_park(c, fd, more ? SD_WAIT_MORE : SD_WAIT_RX, deadline, done);
+		while (r == 0 && !more && sd_low_water(c, fd) > 1 && !came(c, fd) && !sd_ready(c, fd, SD_WAIT_RX));
+		if (r < 0) {
 			if (want == 0)
 				r = 0;
 			break;

@@ -179,6 +179,7 @@ int sd_conn_demote_tx(struct sd_conn *c);	 /* our sending direction goes to TCP;
 void sd_conn_hung_up(struct sd_conn *c, int fd, short events); /* the anchor showed POLLRDHUP or POLLHUP */
 uint64_t sd_kernel_received(int fd);
 uint64_t sd_kernel_left(int fd, uint64_t n);	 /* bytes of the first n not yet read from the anchor */
+int sd_conn_readable(struct sd_conn *c, int fd); /* as much as SO_RCVLOWAT asks for is in the ring or before it */
 short sd_conn_mask(struct sd_conn *c, int fd);	 /* POLL… bits that hold now */
 int sd_nonblock(struct sd_conn *c, int fd, int flags);
 int64_t sd_deadline(struct sd_conn *c, int fd, int optname); /* from SO_RCVTIMEO or SO_SNDTIMEO */
@@ -214,6 +215,7 @@ void sd_count(unsigned counter);
 /* ---- waiting (wait.c) ---- */
 /* SD_WAIT_MORE: for bytes beyond those that are there, which only another look tells. */
 enum { SD_WAIT_RX = 1, SD_WAIT_TX = 2, SD_WAIT_ROOM = 3, SD_WAIT_MORE = 4 };
+int sd_ready(struct sd_conn *c, int fd, int what); /* by the rings */
 /* sd_spin gives a peer that is running a moment: 1 if the direction became ready. Never sleeps. */
 int sd_spin(struct sd_conn *c, int fd, int what);
 /* sd_park sleeps until the direction may have changed. deadline_ns: CLOCK_MONOTONIC, or INT64_MAX.

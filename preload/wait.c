@@ -15,7 +15,7 @@
 static __thread int64_t no_yield_until, no_yield_for;
 static __thread int quick_yields;
 
-static int ready(struct sd_conn *c, int fd, int what)
+int sd_ready(struct sd_conn *c, int fd, int what)
 {
 	if (!sd_attached(c))
 		return 0;
@@ -31,6 +31,8 @@ static int ready(struct sd_conn *c, int fd, int what)
 	uint32_t gen = sd_tx_gen(d);
 	if (gen == 0)
 		return 0;
+	if (sd_peek(&d->rx.low) > 1 && sd_class_of(d, gen) != SD_CLASS_TCP)
+		return sd_conn_readable(c, fd);
 	if (sd_peek(&d->rx.rgen) == 0) /* the last bytes on TCP wake us through the anchor */
 		return sd_kernel_left(fd, sd_peek(&d->seg.base[1])) == 0;
 	return sd_class_of(d, sd_peek(&d->rx.rgen)) != SD_CLASS_TCP && sd_rx_new(d);
@@ -68,7 +70,7 @@ int sd_spin(struct sd_conn *c, int fd, int what)
 	if (sd_g.cores == 1 || peer_cpu == (uint32_t)sched_getcpu() + 1) {
 		for (int i = 0, more = 1; i < 8 && more; i++) {
 			more = sd_yield();
-			if (ready(c, fd, what))
+			if (sd_ready(c, fd, what))
 				return 1;
 		}
 		return 0;
@@ -78,7 +80,7 @@ int sd_spin(struct sd_conn *c, int fd, int what)
 	int64_t budget = c->spin_miss < 4 || c->spin_miss % 16 == 0 ? SPIN_NS : SHORT_SPIN_NS;
 	for (;;) {
 		for (int i = 0; i < 32; i++) {
-			if (i % gap == 0 && ready(c, fd, what)) {
+			if (i % gap == 0 && sd_ready(c, fd, what)) {
 				c->spin_miss = 0;
 				return 1;
 			}
@@ -179,7 +181,7 @@ int sd_park(struct sd_conn *c, int fd, int what, int64_t deadline, size_t done)
 	for (;;) {
 		/* Before the look: only what was looked at after store buffers had drained allows a long sleep. */
 		int64_t now = exact && deadline == INT64_MAX ? 0 : sd_now_ns(), until = deadline;
-		if (attached != sd_attached(c) || ready(c, fd, what))
+		if (attached != sd_attached(c) || sd_ready(c, fd, what))
 			break;
 		if (now >= deadline) {
 			result = -EAGAIN;

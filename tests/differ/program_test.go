@@ -45,8 +45,6 @@ func newPlan(st style, c *coverage) *plan { return &plan{style: st, state: model
 // another way; docs/testing.md lists them.
 func (p *plan) tooLate(proc int32, kind model.Kind, args []int32) bool {
 	switch kind {
-	case model.SetOpt:
-		return args[1] == model.OptRcvLowat && args[2] > 1
 	case model.Connect:
 		return p.state.PeerGone(proc, args[0]) || args[1] == model.Unspec && p.state.Shared(proc, args[0])
 	case model.Close:
@@ -100,7 +98,7 @@ func (p *plan) add(sleepy bool, proc int32, kind model.Kind, args ...int32) (r i
 	if maySleep && !sleepy || len(p.ops) >= maxOps {
 		return 0, false
 	}
-	if p.style.late && slices.ContainsFunc(branches, p.state.Abandons) {
+	if p.style.late && slices.ContainsFunc(branches, p.state.EndsConnections) {
 		return 0, false
 	}
 	hint := int32(0)
