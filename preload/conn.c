@@ -98,7 +98,7 @@ void sd_conn_disconnected(struct sd_conn *c, int fd)
 	sd_conn_think(c);
 	sd_xchg(&sd_in(c)->rx_watch.closed, 1);
 	sd_store(&c->state, SD_ST_KERNEL);
-	sd_members_on_tcp(c);
+	sd_members_given_back(c);
 }
 
 /* Shut both ways: bytes of the peer that come now are answered with RST, so its sender must go by the

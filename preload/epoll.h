@@ -68,6 +68,7 @@ void sd_set_wake(struct sd_set *s);
 void sd_set_leave(struct sd_set *s, int fd); /* its member keeps living without the number */
 uint32_t sd_anchor_events(struct sd_conn *c, uint32_t events);
 void sd_member_take_over(struct sd_member *m, int told);
+void sd_member_give_back(struct sd_member *m); /* the connection is over: to the kernel */
 void sd_member_unlink(struct sd_member *m);
 long sd_set_look(struct sd_set *s, struct epoll_event *ev, int max); /* the kernel set, without waiting */
 int sd_set_told(struct sd_set *s, const struct epoll_event *e, struct sd_member **m);

@@ -28,6 +28,22 @@ void sd_members_on_tcp(struct sd_conn *c)
 	sd_mutex_unlock(&sd_promote_mutex);
 }
 
+/* The stream is over, and what the socket does next is the kernel's. */
+void sd_members_given_back(struct sd_conn *c)
+{
+	if (sd_peek(&c->members) == NULL)
+		return;
+	sd_mutex_lock(&sd_promote_mutex);
+	for (struct sd_member *m = c->members, *next; m; m = next) {
+		struct sd_set *s = m->set;
+		next = m->conn_next;
+		sd_mutex_lock(&s->mutex);
+		sd_member_give_back(m);
+		sd_mutex_unlock(&s->mutex);
+	}
+	sd_mutex_unlock(&sd_promote_mutex);
+}
+
 /* shutdown of its own end is an edge for whoever watches it, whatever it shows. */
 void sd_members_shut(struct sd_conn *c)
 {

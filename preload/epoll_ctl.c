@@ -186,31 +186,47 @@ void sd_member_take_over(struct sd_member *m, int told)
 	sd_set_wake(s);
 }
 
-void sd_member_unlink(struct sd_member *m)
+/* Its connection is not watched for it any more. */
+static void leave_connection(struct sd_member *m)
 {
 	struct sd_set *s = m->set;
-	if (m->conn) {
-		for (struct sd_member **p = &m->conn->members; *p; p = &(*p)->conn_next)
-			if (*p == m) {
-				*p = m->conn_next;
-				break;
-			}
-		if (m->ours && m->bit < SD_MEMBERS_PER_BELL) {
-			s->by_bit[m->bit] = NULL;
-			if (s->owner == sd_g.pid) {
-				sd_watch_disarm(&sd_in(m->conn)->rx_watch, s->waker.bell, m->bit);
-				sd_watch_disarm(&sd_out(m->conn)->tx_watch, s->waker.bell, m->bit);
-			}
+	for (struct sd_member **p = &m->conn->members; *p; p = &(*p)->conn_next)
+		if (*p == m) {
+			*p = m->conn_next;
+			break;
 		}
-		s->ours -= m->ours;
+	if (m->ours && m->bit < SD_MEMBERS_PER_BELL) {
+		s->by_bit[m->bit] = NULL;
+		if (s->owner == sd_g.pid) {
+			sd_watch_disarm(&sd_in(m->conn)->rx_watch, s->waker.bell, m->bit);
+			sd_watch_disarm(&sd_out(m->conn)->tx_watch, s->waker.bell, m->bit);
+		}
 	}
-	s->members--;
+	s->ours -= m->ours;
 	sd_member_cool(m);
 	for (struct sd_member **p = &s->recent; m->recent && *p; p = &(*p)->recent_next)
 		if (*p == m) {
 			*p = m->recent_next;
 			break;
 		}
+	m->conn = NULL;
+	m->ours = m->recent = 0;
+}
+
+/* What becomes of it the kernel knows, but for one that is closed, or has fired and is not to be told of again. */
+void sd_member_give_back(struct sd_member *m)
+{
+	if (m->ours && tell_kernel(m, m->disabled ? EPOLLONESHOT | EPOLLET : m->events) == 0)
+		leave_connection(m);
+}
+
+void sd_member_unlink(struct sd_member *m)
+{
+	struct sd_set *s = m->set;
+	if (m->conn)
+		leave_connection(m);
+	s->members--;
+	sd_member_cool(m);
 	if (s->by_fd[m->fd] == m)
 		s->by_fd[m->fd] = NULL;
 	for (struct sd_member **p = &s->left; *p; p = &(*p)->left_next)

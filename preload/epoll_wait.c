@@ -158,6 +158,8 @@ int sd_set_told(struct sd_set *s, const struct epoll_event *e, struct sd_member 
 		anchor_event(*m, e->events);
 		return 0;
 	}
+	if ((*m)->disabled)
+		return 0;
 	return !(*m)->is_set || !sd_set_of((*m)->fd) || sd_set_ready(sd_set_of((*m)->fd));
 }
 

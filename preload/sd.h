@@ -279,6 +279,7 @@ void sd_set_alias(struct sd_set *s, int to); /* to is another number of it */
 void sd_members_attach(struct sd_conn *c);
 void sd_members_connected(struct sd_conn *c, int fd); /* fd was registered before it was connected */
 void sd_members_on_tcp(struct sd_conn *c);
+void sd_members_given_back(struct sd_conn *c);
 void sd_members_shut(struct sd_conn *c);
 void sd_members_closed(struct sd_conn *c);
 void sd_members_renamed(struct sd_conn *c, int fd); /* fd is about to name it no more, others do */

@@ -57,10 +57,10 @@ func (d *drawer) length() int32 {
 	return d.between(1, 30)
 }
 
-// do adds an operation. To see that calls sleep takes time, and a brief program has none to spare.
+// do adds an operation. To see that calls sleep, or that no more arrives, takes time, and a brief program has none to spare.
 func (d *drawer) do(p int32, k model.Kind, args ...int32) (int32, bool) {
-	const few = 80
-	if d.sleepy && len(d.ops) >= few && (d.brief || k == model.Connect) {
+	const few = 60
+	if (d.sleepy || d.big) && len(d.ops) >= few && (d.brief || k == model.Connect) {
 		return 0, false
 	}
 	return d.add(d.sleepy, p, k, args...)
