@@ -55,16 +55,6 @@ void sd_member_cool(struct sd_member *m)
 	*(m->hot_next ? &m->hot_next->hot_prev : &s->hot_tail) = m->hot_prev;
 }
 
-/* The kernel was asked and told of events: it shall tell them again. It does, if they still hold, unless the
- * number is closed while a duplicate lives. */
-void sd_member_put_back(struct sd_member *m, uint32_t told)
-{
-	if (!(m->events & (EPOLLET | EPOLLONESHOT)) || tell_kernel(m, m->events) == 0)
-		return;
-	m->owed |= told;
-	sd_member_heat(m);
-}
-
 static struct sd_set *sets; /* all of this process; guarded by sd_promote_mutex */
 
 void sd_set_created(int fd)
@@ -248,6 +238,17 @@ static int make_waking(struct sd_set *s)
 		return 0;
 	s->waking = 1;
 	return 1;
+}
+
+/* The kernel was asked and told of events: it shall tell them again. It does, if they still hold, unless the
+ * number is closed while a duplicate lives. */
+void sd_member_put_back(struct sd_member *m, uint32_t told)
+{
+	if (!(m->events & (EPOLLET | EPOLLONESHOT)) || tell_kernel(m, m->events) == 0)
+		return;
+	make_waking(m->set); /* by which the set's own descriptor shows it */
+	m->owed |= told;
+	sd_member_heat(m);
 }
 
 /* The member's connection may move to rings, or is there already. Without a waker it could not follow. */
