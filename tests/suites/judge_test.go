@@ -37,10 +37,10 @@ func TestJudge(t *testing.T) {
 		{"ends otherwise", func(n, l *Result) { l.Code = 1; l.Tests["d"] = fail; n.Tests["d"] = skip }, "natively with 0", ""},
 		{"too few natively", func(n, l *Result) { n.Tests["a"] = skip }, "natively: 1 tests ran, there must be 2", "a: passes under libsd only"},
 		{"too few under libsd", func(n, l *Result) { delete(l.Tests, "a") }, "under libsd: 1 tests ran, there must be 2", ""},
-		{"missing under libsd", func(n, l *Result) { n.Tests["d"] = pass }, "d: passes natively, missing under libsd", ""},
-		{"fails under libsd", func(n, l *Result) { n.Tests["d"] = pass; l.Tests["d"] = fail }, "d: passes natively, fail under libsd: because", ""},
-		{"skipped under libsd", func(n, l *Result) { n.Tests["d"] = pass; l.Tests["d"] = skip }, "d: passes natively, skip under libsd: no reason", ""},
-		{"new and fails", func(n, l *Result) { l.Tests["d"] = fail }, "d: missing natively, fails under libsd: because", ""},
+		{"missing under libsd", func(n, l *Result) { n.Tests["d"] = pass }, "d: pass natively, missing under libsd", ""},
+		{"fails under libsd", func(n, l *Result) { n.Tests["d"] = pass; l.Tests["d"] = fail }, "d: pass natively, fail under libsd: because", ""},
+		{"skipped under libsd", func(n, l *Result) { n.Tests["d"] = pass; l.Tests["d"] = skip }, "d: pass natively, skip under libsd: no reason", ""},
+		{"new and fails", func(n, l *Result) { l.Tests["d"] = fail }, "d: missing natively, fail under libsd: because", ""},
 		{"nothing promoted", func(n, l *Result) { l.Counters["promoted"] = 0 }, "no connection was promoted", ""},
 		{"no counters", func(n, l *Result) { l.Counters = nil }, "no connection was promoted", ""},
 		{"fails natively", func(n, l *Result) { n.Tests["d"] = fail; l.Tests["d"] = fail; n.Code, l.Code = 2, 2 }, "", "d: fails natively: because"},
@@ -49,7 +49,7 @@ func TestJudge(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			native, libsd := good(false), good(true)
 			tc.change(native, libsd)
-			failures, notes := judge(suite, native, libsd)
+			failures, notes := judge(suite, []*Result{native}, []*Result{libsd})
 			expect(t, "failures", failures, tc.fails)
 			if tc.notes != "" {
 				expect(t, "notes", notes, tc.notes)
@@ -58,8 +58,40 @@ func TestJudge(t *testing.T) {
 	}
 	libsd := good(true)
 	libsd.Counters = nil
-	failures, _ := judge(suite.onKernel(), good(false), libsd)
+	failures, _ := judge(suite.onKernel(), []*Result{good(false)}, []*Result{libsd})
 	expect(t, "failures of a suite on the kernel", failures, "")
+}
+
+// TestJudgeRepetitions: a difference is forgiven if repetitions show both that Linux fails it and that libsd passes it.
+func TestJudgeRepetitions(t *testing.T) {
+	run := func(libsd bool, d Test) *Result {
+		r := &Result{Libsd: libsd, Tests: map[string]Test{"a": pass, "d": d}, Counters: map[string]uint64{"promoted": 1}}
+		if d.Verdict == Fail {
+			r.Code = 1
+		}
+		return r
+	}
+	for _, tc := range []struct {
+		name          string
+		native, libsd []Test // repetitions
+		fails, notes  string
+	}{
+		{"none", nil, nil, "d: pass natively, fail under libsd", ""},
+		{"never natively", []Test{pass, pass}, []Test{pass, fail}, "d: pass natively, fail under libsd", ""},
+		{"skipped natively", []Test{skip, {}}, []Test{pass, pass}, "d: pass natively, fail under libsd", ""},
+		{"always under libsd", []Test{fail, fail}, []Test{fail, fail}, "d: pass natively, fail under libsd", ""},
+		{"flaky", []Test{pass, fail}, []Test{pass, fail}, "", "d: flaky: of 2 repetitions it fails 1 natively, passes 1 under libsd"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			natives, libsds := []*Result{run(false, pass)}, []*Result{run(true, fail)}
+			for i := range tc.native {
+				natives, libsds = append(natives, run(false, tc.native[i])), append(libsds, run(true, tc.libsd[i]))
+			}
+			failures, notes := judge(Suite{Baseline: 2}, natives, libsds)
+			expect(t, "failures", failures, tc.fails)
+			expect(t, "notes", notes, tc.notes)
+		})
+	}
 }
 
 func expect(t *testing.T, what string, lines []string, part string) {

@@ -3,7 +3,8 @@
 //	go run ./tests/suites [--bounded] [--only NAME,...] [--list] [--dir DIR]
 //
 // It fails when a suite is missing, does not end, runs too few tests, has a test that passes natively and
-// does not under libsd, or moves nothing to shared memory. Each run has network and process namespaces and a
+// does not under libsd, or moves nothing to shared memory. A test that differs is repeated both ways: only one that then fails
+// natively too, and passes under libsd, is forgiven. Each run has network and process namespaces and a
 // monitor of its own. Needs root, Debian and bin/sdirect.
 package main
 
@@ -19,6 +20,8 @@ import (
 	"slices"
 	"strings"
 )
+
+const repetitions = 4 // of a suite in which a test differs
 
 func main() {
 	runtime.LockOSThread() // a suite is killed when the thread that started it ends
@@ -104,7 +107,8 @@ func runAll(chosen []Suite, dir string) (failed []string, err error) {
 	return failed, nil
 }
 
-// both runs a suite natively and under libsd. What keeps it from running is a failure like any other.
+// both runs a suite natively and under libsd, and while tests differ that no repetition has shown to be flaky, both again. What
+// keeps it from running is a failure like any other.
 func (r *runner) both(s Suite) (failures, notes []string) {
 	fmt.Printf("\n== %s\n", s.Name)
 	if err := os.MkdirAll(filepath.Join(r.dir, s.Name), 0o755); err != nil {
@@ -113,20 +117,26 @@ func (r *runner) both(s Suite) (failures, notes []string) {
 	if err := install(s.Packages); err != nil {
 		return []string{err.Error()}, nil
 	}
-	var results [2]*Result
-	for i, libsd := range []bool{false, true} {
-		res, err := r.run(s, libsd)
-		if err != nil {
-			return []string{err.Error()}, nil
+	var natives, libsds []*Result
+	for range 1 + repetitions {
+		for _, libsd := range []bool{false, true} {
+			runs := &natives
+			if libsd {
+				runs = &libsds
+			}
+			res, err := r.run(s, libsd, len(*runs))
+			if err != nil {
+				return []string{err.Error()}, nil
+			}
+			res.print()
+			*runs = append(*runs, res)
 		}
-		fmt.Printf("    %-12s %d passed, %d skipped, %d failed, %v", wayOf(res)+":", res.count(Pass), res.count(Skip), res.count(Fail), res.took())
-		if libsd {
-			fmt.Printf(", promoted %d", res.Counters["promoted"])
+		failures, notes = judge(s, natives, libsds)
+		if len(failures) == 0 || natives[0].TimedOut || libsds[0].TimedOut || len(differing(natives[0], libsds[0])) == 0 {
+			break
 		}
-		fmt.Println()
-		results[i] = res
 	}
-	return judge(s, results[0], results[1])
+	return failures, notes
 }
 
 // install brings Debian packages that are missing, or says what to install.

@@ -17,12 +17,19 @@ const (
 	Pass Verdict = "pass"
 	Fail Verdict = "fail"
 	Skip Verdict = "skip"
+
+	missing Verdict = "missing" // for people: it has none
 )
 
 // Test is one test of a suite.
 type Test struct {
 	Verdict Verdict `json:"verdict"`
 	Why     string  `json:"why,omitempty"` // of a failure or skip
+}
+
+func (t Test) orMissing() Test {
+	t.Verdict = cmp.Or(t.Verdict, missing)
+	return t
 }
 
 // Result is one run of a suite.
@@ -50,6 +57,14 @@ func (r *Result) ran() int { return len(r.Tests) - r.count(Skip) }
 
 func (r *Result) took() time.Duration {
 	return time.Duration(r.Seconds * float64(time.Second)).Round(time.Second)
+}
+
+func (r *Result) print() {
+	fmt.Printf("    %-12s %d passed, %d skipped, %d failed, %v", wayOf(r)+":", r.count(Pass), r.count(Skip), r.count(Fail), r.took())
+	if r.Libsd {
+		fmt.Printf(", promoted %d", r.Counters["promoted"])
+	}
+	fmt.Println()
 }
 
 // add notes a verdict. Of several under one name (subtests; a class whose teardown fails) the one that matters most counts.

@@ -36,11 +36,14 @@ func (r *runner) command(s Suite, dir string) []string {
 	return command
 }
 
-// run runs a suite once, in namespaces of its own, and stores the result beside its log.
-func (r *runner) run(s Suite, libsd bool) (*Result, error) {
+// run runs a suite once, in namespaces of its own, and stores the result beside its log. Repetitions count from 1.
+func (r *runner) run(s Suite, libsd bool, repetition int) (*Result, error) {
 	way, sdirect := "native", ""
 	if libsd {
 		way, sdirect = "libsd", r.sdirect
+	}
+	if repetition > 0 {
+		way = fmt.Sprintf("%s-%d", way, repetition)
 	}
 	dir := filepath.Join(r.dir, s.Name, way)
 	if err := os.MkdirAll(filepath.Join(dir, "work"), 0o755); err != nil {

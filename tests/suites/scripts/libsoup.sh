@@ -1,6 +1,7 @@
 #!/bin/bash
 # libsoup's own tests: HTTP clients and servers on GLib's main loop. Left out: those that start an Apache by a
-# configuration which Debian's refuses, and http2-test, ssl-test and server-test, which abort or hang natively on a busy machine.
+# configuration which Debian's refuses, and http2-test, ssl-test and server-test, which abort, hang or die of SIGSEGV in themselves natively on
+# a busy machine.
 . "$(dirname "$0")/common.sh"
 
 export HOME=$PWD
