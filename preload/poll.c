@@ -180,13 +180,13 @@ static int park(struct pollfd *fds, struct pollfd *k, nfds_t n, int64_t deadline
 	struct sd_bell *b = w ? sd_waker_bell(w) : NULL;
 	struct armed a = {fds, n, b ? w->bell : -1};
 	int armed = 0, kernel, result = 0;
+	if (w) /* before arming: what another thread attaches afterwards kicks us */
+		sd_add(&w->waiting, 1);
 	if (b) {
 		armed = arm(fds, n, w->bell, 1);
 		sd_add(&b->parked, 1);
 		sd_bell_harvest(b, w->bell, ignore, NULL);
 	}
-	if (w)
-		sd_add(&w->waiting, 1);
 	struct sd_wait wait = {w, b, NULL, b ? disarm : NULL, &a};
 	sd_wait_begin(&wait);
 	sd_leave();

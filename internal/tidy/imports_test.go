@@ -32,8 +32,9 @@ var mayImport = map[string][]string{
 	"trace":                         {},
 	"model":                         {}, // what Linux does, whatever we do
 	"sim":                           {"internal/shm"},
-	"sim/csim":                      {".", "sim", "sim/linear", "internal/shm", "queue", "monitor/wire", "monitor", "trace"}, // needs cgo: it runs the C core
-	"sim/scene":                     {"sim", "sim/linear", "internal/shm", "queue", "socket"},
+	"sim/csim":                      {".", "sim", "sim/linear", "sim/machine", "internal/shm", "queue", "socket", "monitor/wire", "monitor", "trace"}, // needs cgo: it runs the C core
+	"sim/machine":                   {"sim", "socket"},
+	"sim/scene":                     {"sim", "sim/linear", "sim/machine", "internal/shm", "queue", "socket"},
 	"sim/linear":                    {"sim"},
 	"sim/canary":                    {},
 	"cmd/sdsim":                     {"internal/shm", "sim", "sim/scene", "sim/canary", "sim/csim"},

@@ -25,7 +25,8 @@ type end struct {
 	queue    []byte
 	acked    uint64 // bytes of ours that arrived at the peer
 	received uint64
-	finSent  bool // after flight
+	edges    uint64 // that epoll reports to package socket
+	finSent  bool   // after flight
 	finCame  bool
 	rstSent  bool // after flight
 	reset    bool // came
@@ -96,7 +97,9 @@ func (e *end) deliver(n int) {
 		if e.finCame {
 			e.err = unix.EPIPE
 		}
+		e.edges++
 	}
+	p.edges++
 	p.queue = append(p.queue, e.flight[:n]...)
 	p.received += uint64(n)
 	e.acked += uint64(n)
@@ -186,17 +189,7 @@ func (t *Thread) onTCP(e *end, n int, a [6]int64) int64 {
 		}
 		return 0
 	case unix.SYS_SHUTDOWN:
-		if e.reset {
-			return errno(unix.ENOTCONN)
-		}
-		if a[1] != unix.SHUT_WR {
-			e.shutRead = true
-		}
-		if a[1] != unix.SHUT_RD && !e.finSent {
-			e.finSent = true
-			e.sent()
-		}
-		return 0
+		return errno(e.shutdown(int(a[1])))
 	case unix.SYS_GETSOCKNAME:
 		name(addr(a[1]), e)
 		return 0
@@ -220,25 +213,13 @@ func iovecs(m addr) (v [][]byte) {
 }
 
 func (t *Thread) sendmsg(e *end, v [][]byte, flags int) int64 {
-	var all []byte
-	for _, b := range v {
-		all = append(all, b...)
-	}
-	done := 0
+	all, done := slices.Concat(v...), 0
 	for {
-		if e.err != 0 {
-			err := e.err
-			e.err = 0
+		n, err := e.send(all[done:])
+		if err != 0 && err != unix.EAGAIN {
 			return errno(err)
 		}
-		if e.finSent || e.reset {
-			return errno(unix.EPIPE)
-		}
-		k := min(e.room(), len(all)-done)
-		e.flight = append(e.flight, all[done:done+max(k, 0)]...)
-		done += max(k, 0)
-		e.sent()
-		if done == len(all) || e.nonblock || flags&unix.MSG_DONTWAIT != 0 {
+		if done += n; done == len(all) || e.nonblock || flags&unix.MSG_DONTWAIT != 0 {
 			break
 		}
 		if !t.Block("sendmsg", func() bool { return e.poll()&(unix.POLLOUT|unix.POLLERR) != 0 }, timeout(e.sndtimeo)) {
@@ -260,26 +241,12 @@ func timeout(d time.Duration) time.Duration {
 
 func (t *Thread) recvmsg(e *end, v [][]byte, flags int) int64 {
 	for {
-		if len(e.queue) > 0 {
-			done := 0
-			for _, b := range v {
-				done += copy(b, e.queue[done:])
+		n, err := e.recv(v, flags&unix.MSG_PEEK != 0)
+		if err != unix.EAGAIN || e.nonblock || flags&unix.MSG_DONTWAIT != 0 {
+			if err != 0 {
+				return errno(err)
 			}
-			if flags&unix.MSG_PEEK == 0 {
-				e.queue = slices.Clone(e.queue[done:])
-				e.w.happened(e.peer) // there is room
-			}
-			return int64(done)
-		}
-		switch {
-		case e.err != 0:
-			err := e.err
-			e.err = 0
-			return errno(err)
-		case e.finCame || e.reset || e.shutRead:
-			return 0
-		case e.nonblock || flags&unix.MSG_DONTWAIT != 0:
-			return errno(unix.EAGAIN)
+			return int64(n)
 		}
 		if !t.Block("recvmsg", func() bool { return e.poll()&unix.POLLIN != 0 }, timeout(e.rcvtimeo)) {
 			return errno(unix.EAGAIN)

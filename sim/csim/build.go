@@ -69,12 +69,16 @@ func hash(texts map[string]string) string {
 	return hex.EncodeToString(h.Sum(nil)[:16])
 }
 
-// build compiles the C core for the simulator and returns the library. Objects and libraries are kept
-// under their hash, so that a canary costs the compilation of the file that it is in.
-func build(edits []Edit) (string, error) {
+// build compiles the C core for the simulator, with memory of the sizes that ship if full, and returns the
+// library. Objects and libraries are kept under their hash, so that a canary costs the compilation of the
+// file that it is in.
+func build(edits []Edit, full bool) (string, error) {
 	all, err := sources(edits)
 	if err != nil {
 		return "", err
+	}
+	if full {
+		all["small.h"] = "#define SIM_FULL\n" + all["small.h"]
 	}
 	cache, err := os.UserCacheDir()
 	if err != nil {

@@ -29,6 +29,7 @@ const (
 	sharedAt   = 0x5d00_0000_0000
 	heapsAt    = 0x5d10_0000_0000
 	heapStride = 1 << 30
+	fullHeaps  = heapsAt + processes*heapStride // of the build with memory of the sizes that ship
 )
 
 // addr is an address in a simulated process or in shared memory, never in the Go heap.
@@ -48,12 +49,15 @@ type core struct {
 
 func mapShared(n int) { C.sim_shared_map(sharedAt, C.size_t(n)) }
 
-func load(libs []string) (*core, error) {
-	c := new(core)
+func load(libs []string, full bool) (*core, error) {
+	c, heaps := new(core), heapsAt
+	if full {
+		heaps = fullHeaps
+	}
 	for k, lib := range libs {
 		path := C.CString(lib)
 		var why *C.char
-		i := C.sim_image_load(path, C.uint64_t(heapsAt+k*heapStride), &why)
+		i := C.sim_image_load(path, C.uint64_t(heaps+k*heapStride), &why)
 		C.free(unsafe.Pointer(path))
 		if i == nil {
 			return nil, errors.New(C.GoString(why))

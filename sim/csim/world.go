@@ -5,6 +5,7 @@ package csim
 import (
 	"os"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/socksdirect/libsd/queue"
@@ -16,31 +17,44 @@ const (
 	clockStart = int64(1e12) // time 0 of the simulation as CLOCK_MONOTONIC, in ns
 )
 
-// current is the build of the C core that scenarios run.
-var current *core
+// The builds of the C core that scenarios run, each made when one first needs it: with small memory, and
+// with memory of the sizes that ship.
+var (
+	small, full *core
+	planted     []Edit
+)
 
 // Use builds the C core with a canary's edits, none for the code that ships, and has scenarios run it.
-func Use(edits ...Edit) error {
-	lib, err := build(edits)
+func Use(edits ...Edit) (err error) {
+	for _, c := range []**core{&small, &full} {
+		if *c != nil {
+			(*c).unload()
+			*c = nil
+		}
+	}
+	planted = edits
+	small, err = newCore(false)
+	return err
+}
+
+var mapOnce sync.Once
+
+func newCore(full bool) (*core, error) {
+	lib, err := build(planted, full)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	dir, err := os.MkdirTemp("", "sdsim-")
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer os.RemoveAll(dir)
 	libs, err := copies(lib, dir, processes)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	if current == nil {
-		mapShared(sharedSize)
-	} else {
-		current.unload()
-	}
-	current, err = load(libs)
-	return err
+	mapOnce.Do(func() { mapShared(sharedSize + fullSize) })
+	return load(libs, full)
 }
 
 // World is a simulated host on which programs run under libsd.so.
@@ -63,13 +77,17 @@ type World struct {
 	network  *sim.Thread // carries what is sent on TCP; nil: it arrives at once
 }
 
-func newWorld(w *sim.World) *World {
-	if current == nil {
-		if err := Use(); err != nil {
+func newWorld(w *sim.World) *World { return newWorldOn(w, &small) }
+
+// newWorldOn is newWorld with one of the builds.
+func newWorldOn(w *sim.World, c **core) *World {
+	if *c == nil {
+		var err error
+		if *c, err = newCore(c == &full); err != nil {
 			panic(err)
 		}
 	}
-	x := &World{World: w, core: current, slots: arenaSlots, cores: 1 + w.Choose(2, "cores")}
+	x := &World{World: w, core: *c, slots: arenaSlots, cores: 1 + w.Choose(2, "cores")}
 	w.AtEnd(x.cover)
 	w.KernelState(x.state)
 	return x

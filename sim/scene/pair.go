@@ -8,6 +8,7 @@ import (
 	"github.com/socksdirect/libsd/internal/shm"
 	"github.com/socksdirect/libsd/queue"
 	"github.com/socksdirect/libsd/sim"
+	"github.com/socksdirect/libsd/sim/machine"
 	"github.com/socksdirect/libsd/socket"
 )
 
@@ -29,18 +30,18 @@ func newPair(w *sim.World, instant bool, begin func(p *pair, end int, t *sim.Thr
 	p := &pair{w: w, instant: instant, slot: m.arena.Slot(0)}
 	var ends [2]*sim.Endpoint
 	ends[0], ends[1] = w.Connect(instant)
-	socket.Sim = machine{w, map[netip.AddrPort]*sim.Endpoint{addresses[0]: ends[0], addresses[1]: ends[1]}}
-	w.Cleanup(func() { socket.Sim = nil })
+	machine.Host(w, map[netip.AddrPort]machine.Kernel{addresses[0]: ends[0], addresses[1]: ends[1]})
 	b := &bells{w, map[uint64]int{}}
 	for i := range 2 {
-		d, nonce := &descriptor{w: w, e: ends[i]}, uint64(i+1)
+		nonce := uint64(i + 1)
+		anchor, state := machine.Anchor(w, ends[i])
 		p.proc[i] = w.Process([]string{"client", "server"}[i])
 		p.proc[i].AtExit(func() {
 			ends[i].Close()
 			ends[i].Orphan()
 		})
 		w.KernelState(func() uint64 {
-			h := d.state() + uint64(b.pending[nonce])<<8
+			h := state() + uint64(b.pending[nonce])<<8
 			if p.reg[i] != nil {
 				h ^= p.reg[i].State() << 16
 			}
@@ -52,7 +53,7 @@ func newPair(w *sim.World, instant bool, begin func(p *pair, end int, t *sim.Thr
 				w.Failf("setup", "%v", err)
 			}
 			p.reg[i] = reg
-			p.conn[i] = reg.Conn(d, uint32(i), addresses[i], addresses[1-i])
+			p.conn[i] = reg.Conn(anchor, uint32(i), addresses[i], addresses[1-i])
 			begin(p, i, t)
 		})
 	}

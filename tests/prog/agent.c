@@ -42,13 +42,15 @@ static bool plain(uint32_t t)
 	return p->pid != 0 && p->call == IDLE && !(w->op[t].hint & HINT_WATCH);
 }
 
+static uint32_t running(uint32_t t) { return RUNNING + t; }
+
 // finish publishes an outcome, unless the call has been declared asleep: then it is late.
 static void finish(uint32_t t, struct outcome *out)
 {
 	struct process *p = &w->proc[me];
-	uint32_t running = RUNNING;
+	uint32_t call = running(t);
 	out->signals = atomic_exchange(&p->ran, 0);
-	if (!atomic_compare_exchange_strong(&p->call, &running, IDLE)) {
+	if (!atomic_compare_exchange_strong(&p->call, &call, IDLE)) {
 		p->late = *out;
 		p->call = RETURNED;
 		ring();
@@ -71,7 +73,7 @@ void agent_loop(void)
 		uint32_t t = w->turn;
 		uint32_t call = w->proc[me].call;
 		if (t < w->nops && t == w->done && w->op[t].proc == me && call == IDLE) {
-			w->proc[me].call = RUNNING;
+			w->proc[me].call = running(t);
 			memset(&out, 0, sizeof out);
 			execute((int)t, &out);
 			finish(t, &out);
@@ -185,12 +187,12 @@ static void watch(uint32_t t)
 			conclude(t, WIFSIGNALED(status) ? DIED - WTERMSIG(status) : WEXITSTATUS(status));
 			return;
 		}
-		seen = p->call == RUNNING && asleep(p->pid) ? seen + 1 : 0;
+		seen = p->call == running(t) && asleep(p->pid) ? seen + 1 : 0;
 		bool late = (now_ns() - start) / 1000 > PATIENCE_US;
 		if (!(hinted ? seen >= SAMPLES : late && seen > 0))
 			continue;
-		uint32_t running = RUNNING;
-		if (atomic_compare_exchange_strong(&p->call, &running, ASLEEP)) {
+		uint32_t call = running(t);
+		if (atomic_compare_exchange_strong(&p->call, &call, ASLEEP)) {
 			w->asleep++;
 			conclude(t, BLOCKED);
 		}
@@ -247,7 +249,7 @@ static void run_program(void)
 		struct process *p = &w->proc[w->op[t].proc];
 		if (p->pid == 0)
 			conclude(t, GONE);
-		else if (p->call != IDLE && p->call != RUNNING)
+		else if (p->call == ASLEEP || p->call == RETURNED)
 			conclude(t, BUSY);
 		else {
 			pass_turn(t);

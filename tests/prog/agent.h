@@ -43,7 +43,8 @@ struct late { // the outcome of a call that had been reported as BLOCKED
 	struct outcome out;
 };
 
-enum call { IDLE, RUNNING, ASLEEP, RETURNED };
+// What a process does; RUNNING + t: operation t, so that no other one is taken for it.
+enum call { IDLE, ASLEEP, RETURNED, RUNNING };
 
 struct process {
 	_Atomic int32_t pid;

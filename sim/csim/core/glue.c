@@ -214,18 +214,27 @@ ENTRY long sim_track(long fd, long end)
 	sd_track(fd, end);
 	return 0;
 }
-/* sim_attach: a connection that is known and introduced already, in slot 0 of the arena at mem, to a
- * process whose bell page is bells. */
+/* sim_introduce: a connection that is known is introduced, as end place % 2 of slot place / 2 of the arena at
+ * mem, to a process whose bell page is bells. */
+ENTRY long sim_introduce(long fd, long place, unsigned char *mem, unsigned char *bells)
+{
+	long slot = place / 2, end = place % 2;
+	struct sd_peer *p = calloc(1, sizeof *p);
+	*p = (struct sd_peer){.mem = mem, .bells = bells};
+	sd_mutex_lock(&sd_promote_mutex);
+	struct sd_conn *c = sd_conn_of(fd);
+	if (c && c->state == SD_ST_TCP) {
+		c->cookie = ((struct sd_slot *)(mem + SD_CTL_OFF) + slot)->hdr.cookie[end];
+		c->state = SD_ST_OFFERED;
+		sd_conn_attach(c, p, slot, end);
+	}
+	sd_mutex_unlock(&sd_promote_mutex);
+	return 0;
+}
 ENTRY long sim_attach(long fd, long end, unsigned char *mem, unsigned char *bells)
 {
-	struct sd_peer *p = calloc(1, sizeof *p);
 	sim_track(fd, end);
-	struct sd_conn *c = sd_conn_of(fd);
-	*p = (struct sd_peer){.mem = mem, .bells = bells};
-	c->cookie = ((struct sd_slot *)(mem + SD_CTL_OFF))->hdr.cookie[end];
-	c->state = SD_ST_OFFERED;
-	sd_conn_attach(c, p, 0, end);
-	return 0;
+	return sim_introduce(fd, end, mem, bells);
 }
 ENTRY long sim_send(long fd, void *b, size_t n, long flags) { return result(send(fd, b, n, flags)); }
 ENTRY long sim_recv(long fd, void *b, size_t n, long flags) { return result(recv(fd, b, n, flags)); }

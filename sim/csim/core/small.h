@@ -1,7 +1,8 @@
-/* Included before everything else in simulated builds: rings of a few bytes, so that every run wraps,
- * fills and grows, and a small process. Shapes stay those of the ABI. */
+/* Included before everything else in simulated builds: a small process, and rings of a few bytes, so that
+ * every run wraps, fills and grows. Shapes stay those of the ABI; sizes too where package socket is the peer. */
 #include "abi.h"
 
+#ifndef SIM_FULL
 #undef SD_CAP_HOT
 #undef SD_CAP_BULK
 #undef SD_CAP_SPILL
@@ -20,6 +21,7 @@
 #define SD_ARENA_SIZE 16384ULL
 #define SD_BELLS 8
 #define SD_BELL_PAGE_SIZE 86016
+#endif
 #define SD_FD_MAX 1024
 /* Thread-local variables in one section, which the engine changes with the thread. */
 #define __thread __attribute__((section("sdtls")))

@@ -1,6 +1,7 @@
 //go:build sim
 
-package scene
+// Package machine is the process and the kernel below package socket in a simulation.
+package machine
 
 import (
 	"io"
@@ -11,12 +12,38 @@ import (
 	"time"
 
 	"github.com/socksdirect/libsd/sim"
+	"github.com/socksdirect/libsd/socket"
 )
+
+// Kernel is one end of a TCP connection of a simulated kernel: *sim.Endpoint, or package csim's.
+type Kernel interface {
+	Recv(p []byte, peek bool) (int, syscall.Errno)
+	Send(p []byte) (int, syscall.Errno)
+	Readable() bool
+	Writable() bool
+	Close()
+	Orphan()
+	CloseRead() syscall.Errno
+	CloseWrite() syscall.Errno
+	Linger0()
+	TakeError() syscall.Errno
+	Written() uint64
+	Left(n uint64) uint64
+	State() uint8
+	Arrivals() uint64
+	Diag() (found, held, readShut bool)
+}
 
 // machine is what package socket asks of its process and its kernel: socket.Machine.
 type machine struct {
 	w    *sim.World
-	ends map[netip.AddrPort]*sim.Endpoint // by local address
+	ends map[netip.AddrPort]Kernel // by local address
+}
+
+// Host has package socket run in w, on a kernel that has these connections' ends by local address.
+func Host(w *sim.World, ends map[netip.AddrPort]Kernel) {
+	socket.Sim = machine{w, ends}
+	w.Cleanup(func() { socket.Sim = nil })
 }
 
 // epoch is when simulated time begins.
@@ -52,9 +79,15 @@ func observe(w *sim.World, label string, b bool) {
 // descriptor is a process's anchor: socket.SimAnchor. Read and Write wait as those of package net.
 type descriptor struct {
 	w      *sim.World
-	e      *sim.Endpoint
+	e      Kernel
 	closed bool
 	rd, wr limit
+}
+
+// Anchor is the descriptor of an end, and a hash of what the end does not have of its state.
+func Anchor(w *sim.World, e Kernel) (a socket.SimAnchor, state func() uint64) {
+	d := &descriptor{w: w, e: e}
+	return d, d.state
 }
 
 // limit is a deadline; the zero value is none.
@@ -222,29 +255,3 @@ func (d *descriptor) State() (uint8, bool) {
 }
 
 func (d *descriptor) Arrivals() uint64 { return d.e.Arrivals() }
-
-// bells are the sockets of the bells: how many datagrams wait, by nonce.
-type bells struct {
-	w       *sim.World
-	pending map[uint64]int
-}
-
-func (b *bells) Ring(nonce uint64) {
-	b.w.Current().Syscall("ring")
-	b.pending[nonce]++
-	b.w.Changed()
-}
-
-func (b *bells) Close() error { return nil }
-
-// bellSocket is one of them.
-type bellSocket struct {
-	*bells
-	nonce uint64
-}
-
-func (s bellSocket) ReadFromUnix([]byte) (int, *net.UnixAddr, error) {
-	s.w.Current().Block("bell", func() bool { return s.pending[s.nonce] > 0 }, -1)
-	s.pending[s.nonce]--
-	return 0, nil, nil
-}
