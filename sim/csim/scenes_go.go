@@ -3,174 +3,15 @@
 package csim
 
 import (
-	"errors"
-	"io"
 	"math"
-	"net/netip"
+	"sync"
+	"time"
 
 	"golang.org/x/sys/unix"
 
+	"github.com/socksdirect/libsd/queue"
 	"github.com/socksdirect/libsd/sim"
-	"github.com/socksdirect/libsd/sim/machine"
-	"github.com/socksdirect/libsd/socket"
 )
-
-// meeting is connections between a process with libsd.so and one with package socket.
-type meeting struct {
-	w     *World
-	mem   *fullMemory
-	c     *Process
-	g     *sim.Process
-	role  int // of the C ends
-	links []connection
-}
-
-// connection is one of them, as either process knows it.
-type connection struct {
-	fd     int
-	conn   *socket.Conn
-	anchor socket.SimAnchor
-	own    netip.AddrPort // of the Go end
-	peer   netip.AddrPort
-}
-
-const goNonce = 1
-
-// meet makes connections; the processes begin in inC and inGo, either introduced at any moment.
-func (w *World) meet(links, threads int, inC func(m *meeting, t *Thread), inGo func(m *meeting)) *meeting {
-	m := &meeting{w: w, mem: w.newFullMemory(), c: w.process("c"), g: w.World.Process("go"), role: w.Choose(2, "role")}
-	kernel := map[netip.AddrPort]machine.Kernel{}
-	for i := range links {
-		x, y := w.handshake()
-		y.inode = true
-		ends, ip := [2]*end{x, y}, netip.MustParseAddr("10.0.0.1")
-		l := connection{own: netip.AddrPortFrom(ip, uint16(2*i+1)), peer: netip.AddrPortFrom(ip, uint16(2*i+2))}
-		l.fd = m.c.put(3, ends[m.role])
-		theirs := goEnd{ends[1-m.role]}
-		kernel[l.own], kernel[l.peer] = theirs, goEnd{ends[m.role]}
-		m.g.AtExit(theirs.Close)
-		var state func() uint64
-		l.anchor, state = machine.Anchor(w.World, theirs)
-		w.KernelState(state)
-		m.links = append(m.links, l)
-	}
-	machine.Host(w.World, kernel)
-	early, late := w.Choose(2, "introduced first") == 1, [2]int{w.Choose(60, "delay"), w.Choose(60, "delay")}
-	introduced := 0
-	begin := func(t *sim.Thread) {
-		if introduced++; early {
-			t.Block("introduced", func() bool { return introduced == 2 || w.Faults.Struck }, -1)
-		}
-	}
-	m.c.Go("main", func(t *Thread) {
-		m.c.multi(1)
-		t.start(threads, &memory{at: m.mem.page(m.role)})
-		for i, l := range m.links {
-			t.Call("sim_track", int64(l.fd), int64(m.role))
-			if early {
-				m.introduceC(t, i)
-			}
-		}
-		m.c.multi(threads)
-		begin(t.Thread)
-		if !early {
-			t.Call("sim_threads", int64(threads+1))
-			m.c.multi(threads + 1)
-			m.c.Go("intro", func(t *Thread) {
-				t.later(late[0])
-				for i := range m.links {
-					m.introduceC(t, i)
-				}
-			})
-		}
-		inC(m, t)
-	})
-	m.g.Go("main", func(t *sim.Thread) {
-		bell := w.newGoBell(goNonce)
-		reg, err := socket.NewSimProcess(m.mem.pages[1-m.role], m.g.PID, goNonce, bell, bell, m.mem.arena, m.mem.pages[m.role])
-		if err != nil {
-			w.Failf("setup", "%v", err)
-		}
-		w.KernelState(reg.State)
-		introduce := func() {
-			for i, l := range m.links {
-				if reg.Introduce(l.conn, uint32(i), 1-m.role) {
-					w.Cover("promoted in Go")
-				}
-			}
-		}
-		for i := range m.links {
-			l := &m.links[i]
-			l.conn = reg.Conn(l.anchor, uint32(1-m.role), l.own, l.peer)
-		}
-		if early {
-			introduce()
-		}
-		begin(t)
-		if !early {
-			m.g.Go("intro", func(t *sim.Thread) {
-				for range late[1] {
-					t.Step("later")
-				}
-				introduce()
-			}).Daemon = true
-		}
-		inGo(m)
-	})
-	return m
-}
-
-func (m *meeting) introduceC(t *Thread, i int) {
-	t.Call("sim_introduce", int64(m.links[i].fd), int64(2*i+m.role), int64(fullArenaAt), int64(m.mem.page(1-m.role)))
-}
-
-func (t *Thread) later(steps int) {
-	for range steps {
-		t.Step("later")
-	}
-}
-
-// write is pump for package socket.
-func (s *stream) write(c *socket.Conn, n, most int) {
-	for s.sent < n {
-		b := make([]byte, min(1+s.w.Choose(most, "size"), n-s.sent))
-		for i := range b {
-			b[i] = byteAt(s.id, s.sent+i)
-		}
-		k, err := c.Write(b)
-		if s.sent += k; err != nil {
-			s.w.excuse("Write", err)
-			return
-		}
-	}
-}
-
-// read is drain for package socket.
-func (s *stream) read(c *socket.Conn, n, most int) {
-	for s.received < n {
-		b := make([]byte, min(1+s.w.Choose(most, "size"), n-s.received))
-		k, err := c.Read(b)
-		for i, c := range b[:k] {
-			if want := byteAt(s.id, s.received+i); c != want {
-				s.w.Failf("stream", "Read: byte %d of stream %d is %#x, not %#x", s.received+i, s.id, c, want)
-			}
-		}
-		if s.received += k; err == io.EOF {
-			s.ended = true
-			return
-		} else if err != nil {
-			s.w.excuse("Read", err)
-			return
-		}
-	}
-}
-
-// excuse fails the run unless somebody has died, and what was said of it is right.
-func (w *World) excuse(call string, err error) {
-	if !w.Faults.Struck || !errors.Is(err, unix.EPIPE) && !errors.Is(err, unix.ECONNRESET) {
-		w.Failf("result", "%s: %v", call, err)
-	}
-}
 
 // withGo: a stream each way at once, half closed by the sender of each.
 func withGo(w *World) { w.bothWays(0) }
@@ -192,7 +33,7 @@ func (w *World) bothWays(kills int) {
 		}
 		m.c.Go("send", func(t *Thread) {
 			if r := out.pump(t, fd, n[0], most, unix.MSG_NOSIGNAL); r < 0 {
-				w.excuse("send", unix.Errno(-r))
+				w.excuse("send", unix.Errno(-r), w.Faults.Struck)
 			}
 			t.shutdown(fd, unix.SHUT_WR)
 			done(t)
@@ -202,7 +43,7 @@ func (w *World) bothWays(kills int) {
 			receive = back.drainEdges
 		}
 		if r := receive(t, fd, math.MaxInt, most); r != 0 {
-			w.excuse("recv", unix.Errno(-r))
+			w.excuse("recv", unix.Errno(-r), w.Faults.Struck)
 		}
 		done(t)
 	}, func(m *meeting) {
@@ -360,6 +201,44 @@ func twoGo(w *World) {
 	w.AtEnd(func() { w.judge(to[0], to[1], from[0], from[1]) })
 }
 
+// closedGo: one end writes, more than fits; the other reads a part at most and closes. Nobody sleeps on.
+func closedGo(w *World) {
+	s, most := &stream{w: w, id: 1}, 1<<w.Choose(12, "most")
+	part, after := w.Choose(2, "reads")*w.someBytes(most), time.Duration(w.Choose(3000, "us"))*time.Microsecond
+	goWrites := w.Choose(2, "who writes") == 1
+	w.resets = true
+	w.meet(1, 1, func(m *meeting, t *Thread) {
+		fd := m.links[0].fd
+		if goWrites {
+			s.drain(t, fd, part, most)
+			t.nap(after)
+		} else if r := s.pump(t, fd, w.someBytes(most), most, unix.MSG_NOSIGNAL); r < 0 {
+			w.excuse("send", unix.Errno(-r), true)
+		}
+		t.close(fd)
+	}, func(m *meeting) {
+		conn := m.links[0].conn
+		if !goWrites {
+			s.read(conn, part, most)
+			w.Current().Sleep(after)
+		} else if _, err := conn.Write(flood()); err == nil {
+			w.Failf("result", "more was written than fits")
+		} else {
+			w.excuse("Write", err, true)
+		}
+		conn.Close()
+	})
+}
+
+// flood is the beginning of stream 1, more than all rings of a direction hold.
+var flood = sync.OnceValue(func() []byte {
+	b := make([]byte, queue.DirStride+1<<20)
+	for i := range b {
+		b[i] = byteAt(1, i)
+	}
+	return b
+})
+
 func init() {
 	for _, s := range []struct {
 		name, about string
@@ -367,6 +246,7 @@ func init() {
 	}{
 		{"c-go", "libsd.so and package socket: a stream each way, introduced at any moment", withGo},
 		{"c-go-kill", "libsd.so and package socket: the same, and either end is killed at any step", killedGo},
+		{"c-go-close", "libsd.so and package socket: one end writes without end, the other closes", closedGo},
 		{"c-go-echo", "libsd.so and package socket: requests and responses, both ends sleep", echoGo},
 		{"c-go-two", "libsd.so and package socket: the same on two connections at once", twoGo},
 	} {
