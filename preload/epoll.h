@@ -73,6 +73,7 @@ void sd_member_unlink(struct sd_member *m);
 long sd_set_look(struct sd_set *s, struct epoll_event *ev, int max); /* the kernel set, without waiting */
 int sd_set_told(struct sd_set *s, const struct epoll_event *e, struct sd_member **m);
 void sd_member_put_back(struct sd_member *m, uint32_t told);
+uint32_t sd_member_owed(struct sd_member *m);
 void sd_member_recent(struct sd_member *m);
 void sd_member_heat(struct sd_member *m);
 void sd_member_cool(struct sd_member *m);

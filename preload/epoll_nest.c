@@ -1,7 +1,41 @@
 /* A set whose own descriptor is waited on: by another set, by poll or by select. Its readiness must
  * show in the kernel, so its bell counts as parked for good and every mark rings the waker, which is
  * a member of the kernel set. What the kernel then reports is checked against the rings. */
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+
 #include "epoll.h"
+
+/* The kernel set still holds what it once told us of: a number that is closed says nothing of it. */
+static int registered(struct sd_member *m)
+{
+	char name[48], tag[24], text[4096];
+	size_t had = 0;
+	long n;
+	snprintf(name, sizeof name, "/proc/self/fdinfo/%d", m->set->fd);
+	snprintf(tag, sizeof tag, "%16llx", (unsigned long long)m->tag);
+	int found = 0, fd = sd_sys(SYS_openat, AT_FDCWD, name, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return 1;
+	while (!found && (n = sd_sys(SYS_read, fd, text + had, sizeof text - had)) > 0) {
+		had += n;
+		found = memmem(text, had, tag, strlen(tag)) != NULL;
+		if (had > sizeof tag) { /* it may begin at the end of this piece */
+			memmove(text, text + had - sizeof tag, sizeof tag);
+			had = sizeof tag;
+		}
+	}
+	sd_sys(SYS_close, fd);
+	return found;
+}
+
+uint32_t sd_member_owed(struct sd_member *m)
+{
+	if (m->owed && !registered(m))
+		m->owed = 0;
+	return m->owed;
+}
 
 void sd_set_nest(struct sd_set *s)
 {

@@ -58,7 +58,7 @@ void sd_set_marked(void *arg, unsigned bit)
 uint32_t sd_member_mask(struct sd_member *m)
 {
 	if (!m->ours)
-		return m->owed;
+		return sd_member_owed(m);
 	return (uint16_t)sd_conn_mask(m->conn, m->conn->fd) & (m->events | EPOLLERR | EPOLLHUP);
 }
 
@@ -87,7 +87,7 @@ static uint32_t evaluate(struct sd_set *s, struct sd_member *m)
 	uint32_t mask;
 	int tries = 0;
 	if (!m->ours) {
-		mask = m->owed;
+		mask = sd_member_owed(m);
 		m->owed = 0;
 		return mask;
 	}

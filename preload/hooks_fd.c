@@ -17,13 +17,25 @@ SD_EXPORT int socket(int domain, int type, int protocol)
 	return fd;
 }
 
+/* connect tells how a connection ended that was made without waiting, and makes its socket new. */
+static int told_its_end(struct sd_conn *c, int fd, int error)
+{
+	if (c == NULL || sd_foreign() || (error != ECONNRESET && error != ECONNABORTED && error != EPIPE && error != ETIMEDOUT))
+		return error;
+	int kept = sd_attached(c) ? -sd_conn_error(c) : 0; /* taken from the kernel earlier */
+	sd_conn_disconnected(c, fd);
+	return kept ? kept : error;
+}
+
 SD_EXPORT int connect(int fd, const struct sockaddr *a, socklen_t len)
 {
 	int r = sd_real()->connect(fd, a, len), e = errno;
-	if (r < 0 && e != EINPROGRESS)
-		return r; /* and what the kernel could not read we do not look at */
-	int family = a->sa_family;
 	struct sd_conn *c = sd_conn_of(fd);
+	if (r < 0 && e != EINPROGRESS) {
+		errno = told_its_end(c, fd, e);
+		return r; /* and what the kernel could not read we do not look at */
+	}
+	int family = a->sa_family;
 	if ((family == AF_INET || family == AF_INET6) && c == NULL && !sd_foreign())
 		sd_track(fd, 0);
 	else if (family == AF_UNSPEC && r == 0 && c && !sd_foreign())
