@@ -114,7 +114,7 @@ func (r *runner) both(s Suite) (failures, notes []string) {
 	if err := os.MkdirAll(filepath.Join(r.dir, s.Name), 0o755); err != nil {
 		return []string{err.Error()}, nil
 	}
-	if err := install(s.Packages); err != nil {
+	if err := errors.Join(install(s.Packages), r.unpack(s.Sources)); err != nil {
 		return []string{err.Error()}, nil
 	}
 	var natives, libsds []*Result
@@ -145,6 +145,21 @@ func install(packages []string) error {
 	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
 	if err := cmd.Run(); err != nil {
 		return fmt.Errorf("a package of %v is missing: %w", packages, err)
+	}
+	return nil
+}
+
+// unpack brings sources, which all runs share.
+func (r *runner) unpack(sources []string) error {
+	for _, name := range sources {
+		if _, err := os.Stat(filepath.Join(r.sources(), name)); err == nil {
+			continue
+		}
+		cmd := exec.Command(filepath.Join(r.source, "sources.sh"), r.sources(), name)
+		cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
+		if err := cmd.Run(); err != nil {
+			return fmt.Errorf("the source of %s is missing: %w", name, err)
+		}
 	}
 	return nil
 }

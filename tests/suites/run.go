@@ -22,6 +22,8 @@ type runner struct {
 	sdirect string
 }
 
+func (r *runner) sources() string { return filepath.Join(r.dir, "sources") }
+
 // command is the suite's command line; dir is where it may leave files.
 func (r *runner) command(s Suite, dir string) []string {
 	if len(s.Command) == 0 {
@@ -53,6 +55,7 @@ func (r *runner) run(s Suite, libsd bool, repetition int) (*Result, error) {
 	defer cancel()
 	args := []string{"--net", "--pid", "--fork", "--kill-child", "--mount-proc", "--", filepath.Join(r.source, "inside.sh"), dir, sdirect}
 	cmd := exec.CommandContext(ctx, "unshare", append(args, r.command(s, dir)...)...)
+	cmd.Env = append(os.Environ(), "SOURCES="+r.sources())
 	cmd.Stderr = os.Stderr
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true}
 	began := time.Now()

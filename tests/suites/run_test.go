@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"testing"
@@ -19,7 +20,10 @@ func TestRun(t *testing.T) {
 	if err := os.Symlink(inside, filepath.Join(r.source, "inside.sh")); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.Mkdir(filepath.Join(r.source, "scripts"), 0o755); err != nil {
+	unpacks := "#!/bin/sh -e\n[ $2 = here ]\nmkdir -p $1/$2\necho ok a >$1/$2/it\n"
+	err = errors.Join(os.Mkdir(filepath.Join(r.source, "scripts"), 0o755),
+		os.WriteFile(filepath.Join(r.source, "sources.sh"), []byte(unpacks), 0o755))
+	if err != nil {
 		t.Fatal(err)
 	}
 	for _, tc := range []struct{ name, script, fails string }{
@@ -32,14 +36,20 @@ func TestRun(t *testing.T) {
 		{"flaky", `runs=../../runs; echo >>$runs; if [ $(wc -l <$runs) = 2 ] || [ $(wc -l <$runs) = 3 ]; then echo not ok a; else echo ok a; fi`, ""},
 		{"missing", "", "natively: 0 tests ran"},
 		{"uninstalled", "echo ok a", "a package of [no-such-package-anywhere] is missing"},
+		{"unpacked", "cat $SOURCES/here/it", ""},
+		{"sourceless", "echo ok a", "the source of no-such-source is missing"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			s := Suite{Name: tc.name, Limit: time.Minute, Baseline: 1, Kernel: true}
-			if tc.name == "hangs" {
+			switch tc.name {
+			case "hangs":
 				s.Limit = 3 * time.Second
-			}
-			if tc.name == "uninstalled" {
+			case "uninstalled":
 				s.Packages = []string{"no-such-package-anywhere"}
+			case "unpacked":
+				s.Sources = []string{"here"}
+			case "sourceless":
+				s.Sources = []string{"no-such-source"}
 			}
 			if tc.script != "" {
 				if err := os.WriteFile(filepath.Join(r.source, "scripts", tc.name+".sh"), []byte(tc.script), 0o755); err != nil {

@@ -10,6 +10,7 @@ import (
 type Suite struct {
 	Name     string
 	Packages []string // of Debian
+	Sources  []string // of Debian too: unpacked, the script finds each in $SOURCES
 	Command  []string // empty: the script; junit stands for the file of verdicts
 	Limit    time.Duration
 	Baseline int  // fewest tests that must run; skipped ones have not run
@@ -41,6 +42,13 @@ func pytest(name string, limit time.Duration, baseline int, debian string, optio
 // script is the suite of scripts/NAME.sh.
 func script(name string, limit time.Duration, baseline int, packages ...string) Suite {
 	return Suite{Name: name, Packages: packages, Limit: limit, Baseline: baseline}
+}
+
+// source is the suite of scripts/NAME.sh, with tests that only the source of a Debian package has.
+func source(name string, limit time.Duration, baseline int, source string, packages ...string) Suite {
+	s := script(name, limit, baseline, append(packages, "dpkg-dev")...)
+	s.Sources = []string{source}
+	return s
 }
 
 func (s Suite) onKernel() Suite { s.Kernel = true; return s }
@@ -84,6 +92,9 @@ var suites = []Suite{
 	pytest("tornado", 10*time.Minute, 1100, "python3-tornado", "-k", "not Mixin and not linear and not UnixSocketTest"),
 	pytest("trio", 10*time.Minute, 500, "python3-trio", "--continue-on-collection-errors").onKernel(),
 	pytest("zmq", 10*time.Minute, 300, "python3-zmq", "-k", "not cython and not test_log"),
+	source("perl", 5*time.Minute, 80, "perl", "perl"),
+	source("tcl", 10*time.Minute, 1500, "tcl8.6", "tcl8.6"),
+	source("ruby", 10*time.Minute, 490, "ruby3.1", "ruby", "ruby-test-unit"),
 	script("stress-ng", 2*time.Minute, 5, "stress-ng").bounded(),
 
 	script("redis", 4*time.Minute, 20, "redis-server", "redis-tools"),
