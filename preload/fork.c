@@ -54,7 +54,7 @@ static void in_child(void)
 		sd_leave();
 }
 
-/* Around a fork of which pthread_atfork tells nobody. */
+/* Around a fork of which pthread_atfork tells nobody; a child that begins elsewhere calls sd_forked. */
 long sd_forking(long (*fork)(const long *), const long *how)
 {
 	before_fork();
@@ -66,5 +66,7 @@ long sd_forking(long (*fork)(const long *), const long *how)
 	errno = e;
 	return pid;
 }
+
+void sd_forked(void) { in_child(); }
 
 void sd_fork_init(void) { pthread_atfork(before_fork, in_parent, in_child); }

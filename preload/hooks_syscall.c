@@ -130,7 +130,7 @@ static long waited(long n, const long *a, int *known)
 static long by_number(const long *a) { return sd_real()->syscall(a[0], a[1], a[2], a[3], a[4], a[5], a[6]); }
 
 /* A process with memory and descriptors of its own, that goes on here. */
-static long forked(long n, const long *a, int *known)
+static long forks(long n, const long *a, int *known)
 {
 	const struct clone_args *c = n == SYS_clone3 ? (const void *)a[0] : NULL;
 	uint64_t flags = n == SYS_clone ? (uint64_t)a[0] : c ? c->flags : 0;
@@ -142,7 +142,7 @@ static long forked(long n, const long *a, int *known)
 
 SD_EXPORT long syscall(long n, ...)
 {
-	static long (*const kinds[])(long, const long *, int *) = {moved, named, waited, forked};
+	static long (*const kinds[])(long, const long *, int *) = {moved, named, waited, forks};
 	long a[6];
 	va_list ap;
 	va_start(ap, n);

@@ -76,6 +76,8 @@ struct aiocb64;
 	X(FILE *, popen, (const char *, const char *))                                                 \
 	X(FILE *, _IO_popen, (const char *, const char *))                                             \
 	X(int, wordexp, (const char *, wordexp_t *, int))                                              \
+	X(int, clone, (int (*)(void *), void *, int, void *, ...))                                     \
+	X(int, __clone, (int (*)(void *), void *, int, void *, ...))                                   \
 	X(pid_t, _Fork, (void))                                                                        \
 	X(FILE *, fdopen, (int, const char *))                                                         \
 	X(FILE *, freopen, (const char *, const char *, FILE *))                                       \

@@ -299,6 +299,7 @@ static inline int sd_multi(void) { return !__libc_single_threaded; } /* this pro
 void sd_init(void);
 void sd_fork_init(void);
 long sd_forking(long (*fork)(const long *), const long *how);
+void sd_forked(void);
 void sd_stdio_fork_child(void);
 void sd_stdio_input(void); /* number 0 is a promoted connection */
 /* A child of vfork or of a raw clone shares or copied our memory without our knowing. */

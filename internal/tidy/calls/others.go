@@ -32,7 +32,6 @@ var others = []cell{
 		"fork_child_uses fork_turns fork_both_send fork_in_a_burst fork_child_closes_parent_goes_on"},
 	{"", "a candidate", degrade, "stays on the kernel in both (`forked`): its path would not be shared", "fork_child_uses_cold fork_turns_cold fork_in_a_burst_cold"},
 	{"vfork", "", both, "the child's calls act on the kernel, the parent's table stays as it is", "exec_after_vfork_writes exec_after_vfork_writes_cold"},
-	{"clone __clone", "no exec follows", never, "no handler is told: the child speaks TCP on the anchor, and what it writes is a foreign write", "unhooked_clones unhooked_clones_cold"},
 	{"socketpair", "", kernel, "untouched", "kind_unix_pairs"},
 	{"AF_UNIX", "stream, datagram, seqpacket; SO_PEERCRED", kernel, "untouched", "kind_unix_pairs kind_unix_named"},
 	{"UDP", "", kernel, "untouched", "kind_datagrams"},
