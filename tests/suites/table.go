@@ -83,6 +83,8 @@ var suites = []Suite{
 	module("test_concurrent_futures", 15*time.Minute, 225).onKernel(),
 	module("test_subprocess", 6*time.Minute, 287).onKernel(),
 	module("test_signal", 6*time.Minute, 49).onKernel(),
+	module("test_eintr", 2*time.Minute, 1).onKernel(), // a test that runs 22 others
+	module("test_threadsignals", 2*time.Minute, 6).onKernel(),
 	module("test_os", 2*time.Minute, 257),
 	module("test_logging", 6*time.Minute, 208),
 
