@@ -97,6 +97,7 @@ var suites = []Suite{
 	source("perl", 5*time.Minute, 80, "perl", "perl"),
 	source("tcl", 10*time.Minute, 1500, "tcl8.6", "tcl8.6"),
 	source("ruby", 10*time.Minute, 490, "ruby3.1", "ruby", "ruby-test-unit"),
+	source("node", 15*time.Minute, 415, "nodejs", "nodejs"),
 	script("stress-ng", 2*time.Minute, 5, "stress-ng").bounded(),
 
 	script("redis", 4*time.Minute, 20, "redis-server", "redis-tools"),
