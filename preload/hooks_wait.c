@@ -22,7 +22,7 @@ static int64_t from_ts(const struct timespec *t)
 	return t->tv_sec > INT64_MAX / 2000000000 ? INT64_MAX - 1 : sd_now_ns() + t->tv_sec * 1000000000ll + t->tv_nsec;
 }
 
-/* The kernel does not look at more than RLIMIT_NOFILE. */
+/* poll(2): EINVAL, and nobody looks at them. */
 static int too_many(nfds_t n)
 {
 	struct rlimit l;
@@ -31,14 +31,18 @@ static int too_many(nfds_t n)
 
 SD_EXPORT int poll(struct pollfd *fds, nfds_t n, int timeout)
 {
-	if (too_many(n) || !sd_poll_concerned(fds, n))
+	if (too_many(n))
+		return sd_ret(-EINVAL);
+	if (!sd_poll_concerned(fds, n))
 		return sd_real()->poll(fds, n, timeout);
 	return sd_ret(sd_poll(fds, n, from_ms(timeout), NULL));
 }
 
 SD_EXPORT int ppoll(struct pollfd *fds, nfds_t n, const struct timespec *t, const sigset_t *mask)
 {
-	if (too_many(n) || !sd_valid(t) || !sd_poll_concerned(fds, n))
+	if (too_many(n))
+		return sd_ret(-EINVAL);
+	if (!sd_valid(t) || !sd_poll_concerned(fds, n))
 		return sd_real()->ppoll(fds, n, t, mask);
 	return sd_ret(sd_poll(fds, n, from_ts(t), mask));
 }
