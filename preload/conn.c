@@ -410,18 +410,24 @@ int sd_conn_readable(struct sd_conn *c, int fd)
 	return unread != 0 && unread >= low;
 }
 
+static short anchor_mask(int fd)
+{
+	struct pollfd p = {fd, POLLIN | POLLRDNORM | POLLOUT | POLLWRNORM | POLLRDHUP | POLLPRI, 0};
+	struct timespec zero = {0, 0};
+	return sd_sys(SYS_ppoll, &p, 1, &zero, 0, 8) == 1 ? p.revents : 0;
+}
+
 short sd_conn_mask(struct sd_conn *c, int fd)
 {
+	if (!sd_attached(c)) /* disconnected, and a member of a set under a number that is closed */
+		return anchor_mask(fd);
 	struct sd_direction *in = sd_in(c), *out = sd_out(c);
 	uint32_t ig = sd_tx_gen(in), og = sd_tx_gen(out);
 	short m = c->kev & POLLRDHUP, k = 0;
 	int rx_tcp = ig == 0 || sd_peek(&in->rx.rgen) == 0 || sd_class_of(in, ig) == SD_CLASS_TCP;
 	int tx_tcp = og == 0 || sd_class_of(out, og) == SD_CLASS_TCP;
 	if (rx_tcp || tx_tcp || (c->kev & POLLHUP) || sd_tx_closed(&c->tx)) {
-		struct pollfd p = {fd, POLLIN | POLLOUT | POLLRDHUP | POLLPRI, 0};
-		struct timespec zero = {0, 0};
-		if (sd_sys(SYS_ppoll, &p, 1, &zero, 0, 8) == 1)
-			k = p.revents;
+		k = anchor_mask(fd);
 		if (k & ~c->kev & (POLLRDHUP | POLLHUP)) { /* the next send must know it too */
 			sd_conn_hung_up(c, fd, k);
 			return sd_conn_mask(c, fd);
