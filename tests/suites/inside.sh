@@ -8,11 +8,6 @@ dir=$1 sdirect=$2
 shift 2
 ip link set lo up || exit 125
 cd "$dir/work" || exit 125
-# Suites name temporary files by their process's number, and other namespaces have the same numbers. Not
-# below $dir: addresses of Unix sockets are short.
-TMPDIR=$(mktemp -d /tmp/sd-XXXXXX) || exit 125
-chmod 1777 "$TMPDIR"
-export TMPDIR
 if [ -n "$sdirect" ]; then
 	export SDIRECT_SOCKET=$dir/monitor.sock
 	"$sdirect" monitor >"$dir/monitor.log" 2>&1 &
@@ -28,5 +23,4 @@ code=0
 if [ -n "$sdirect" ]; then
 	"$sdirect" stat --json >"$dir/stat.json" || exit 125
 fi
-rm -rf "$TMPDIR"
 exit "$code"

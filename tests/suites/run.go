@@ -55,11 +55,21 @@ func (r *runner) run(s Suite, libsd bool, repetition int) (*Result, error) {
 	defer cancel()
 	args := []string{"--net", "--pid", "--fork", "--kill-child", "--mount-proc", "--", filepath.Join(r.source, "inside.sh"), dir, sdirect}
 	cmd := exec.CommandContext(ctx, "unshare", append(args, r.command(s, dir)...)...)
-	cmd.Env = append(os.Environ(), "SOURCES="+r.sources())
+	// Suites name temporary files by their process's number, and other namespaces have the same numbers. Not
+	// below dir: addresses of Unix sockets are short.
+	tmp, err := os.MkdirTemp("", "sd-")
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(tmp) // also of a suite that was killed
+	if err := os.Chmod(tmp, 0o777|os.ModeSticky); err != nil {
+		return nil, err
+	}
+	cmd.Env = append(os.Environ(), "SOURCES="+r.sources(), "TMPDIR="+tmp)
 	cmd.Stderr = os.Stderr
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true}
 	began := time.Now()
-	err := cmd.Run()
+	err = cmd.Run()
 	res := &Result{Suite: s.Name, Libsd: libsd, Tests: map[string]Test{}, Seconds: time.Since(began).Seconds()}
 	res.TimedOut = ctx.Err() != nil
 	var exit *exec.ExitError
