@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"slices"
 	"unsafe"
 )
 
@@ -69,18 +70,20 @@ func (w *World) cell(p unsafe.Pointer, size uintptr) uint64 {
 	return mix(w.word(p), raw(p, size))
 }
 
-// buffer and recycle keep the memory of copies.
-func (w *World) buffer(n int) []byte {
-	for i := len(w.free) - 1; i >= 0; i-- {
-		if b := w.free[i]; cap(b) >= n {
-			w.free = append(w.free[:i], w.free[i+1:]...)
+// buffer and recycle keep the memory of copies, from run to run.
+var buffers [][]byte
+
+func buffer(n int) []byte {
+	for i, b := range slices.Backward(buffers) {
+		if cap(b) >= n {
+			buffers = slices.Delete(buffers, i, i+1)
 			return b[:0]
 		}
 	}
 	return make([]byte, 0, n)
 }
 
-func (w *World) recycle(b []byte) { w.free = append(w.free, b) }
+func recycle(b []byte) { buffers = append(buffers, b) }
 
 // setBytes writes memory itself.
 func (w *World) setBytes(p unsafe.Pointer, data []byte) {
@@ -151,7 +154,7 @@ func (t *Thread) apply(s *store) {
 	t.used(s.p, s.size, true)
 	if s.data != nil {
 		t.w.setBytes(s.p, s.data)
-		t.w.recycle(s.data)
+		recycle(s.data)
 	} else {
 		t.w.set(s.p, s.size, s.v)
 	}
@@ -240,7 +243,7 @@ func (t *Thread) CopyIn(dst, src []byte) {
 	t.pieces(len(src), func(lo, hi int) {
 		p := unsafe.Pointer(&dst[lo])
 		t.step("copy-in", t.aloneStore(p, uintptr(hi-lo)))
-		data := append(t.w.buffer(hi-lo), src[lo:hi]...)
+		data := append(buffer(hi-lo), src[lo:hi]...)
 		t.w.event(t, opCopyIn, p, "", uint64(hi-lo))
 		t.push(store{p: p, size: uintptr(hi - lo), data: data})
 	})

@@ -2,7 +2,6 @@ package sim
 
 import (
 	"fmt"
-	"iter"
 	"runtime/debug"
 	"time"
 )
@@ -21,10 +20,8 @@ type Thread struct {
 	Daemon bool // a run may end while it is blocked
 
 	state    state
-	fresh    bool // has made no step
-	resume   func() (struct{}, bool)
-	stop     func()
-	yield    func(struct{}) bool
+	fresh    bool        // has made no step
+	routine  *coroutine  // that its body runs on; nil when it is over
 	ready    func() bool // of a blocked thread; may be nil
 	woken    bool
 	deadline Time // of a blocked thread; never = none
@@ -57,9 +54,6 @@ const (
 	dead
 )
 
-// killed unwinds the body of a thread that is no more.
-type killed struct{}
-
 // Go starts a thread of p. It runs when the chooser says so.
 func (p *Process) Go(name string, body func(t *Thread)) *Thread {
 	w := p.w
@@ -68,8 +62,10 @@ func (p *Process) Go(name string, body func(t *Thread)) *Thread {
 	if w.reduce != nil {
 		w.reduce.enter(t, t.hist)
 	}
-	t.resume, t.stop = iter.Pull(func(yield func(struct{}) bool) {
-		t.yield = yield
+	t.routine = begin(func() {
+		if t.state == dead { // before it began
+			return
+		}
 		defer t.finish()
 		body(t)
 		t.Syscall("exit")
@@ -80,8 +76,9 @@ func (p *Process) Go(name string, body func(t *Thread)) *Thread {
 	return t
 }
 
-// finish ends the coroutine: the body returned, was killed, or panicked.
+// finish ends the thread: the body returned, was killed, or panicked.
 func (t *Thread) finish() {
+	t.routine = nil
 	if t.state != dead {
 		t.state = done
 	}
@@ -222,7 +219,8 @@ func (t *Thread) Spin(label string) {
 
 // suspend hands over to World.Run.
 func (t *Thread) suspend() {
-	if !t.yield(struct{}{}) {
+	t.routine.suspend()
+	if t.state == dead {
 		panic(killed{})
 	}
 }

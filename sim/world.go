@@ -57,7 +57,6 @@ type World struct {
 	log   log
 	trace []Choice
 	drawn []drawn
-	free  [][]byte
 	dirty [][]byte // where copies went: cleared after the run, so that runs do not see each other's bytes
 
 	atEnd []func()
@@ -217,12 +216,13 @@ func (w *World) Run() error {
 	defer w.teardown()
 	for t := w.schedule(nil); t != nil && w.fail == nil && !w.stuck; {
 		w.cur = t
-		_, more := t.resume()
+		t.routine.resume()
 		w.cur = nil
+		over := t.routine == nil
 		if w.graves {
 			w.bury()
 		}
-		if t = w.target; !more {
+		if t = w.target; over {
 			t = w.schedule(nil)
 		}
 	}
@@ -251,10 +251,10 @@ func (w *World) result() error {
 func (w *World) bury() {
 	w.graves = false
 	for _, t := range w.threads {
-		if t.state == dead && t.stop != nil {
+		if t.state == dead && t.routine != nil {
 			w.cur = t
-			t.stop()
-			t.stop, w.cur = nil, nil
+			t.routine.resume()
+			w.cur, t.routine = nil, nil
 		}
 	}
 }

@@ -4,6 +4,8 @@ package csim
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -184,6 +186,9 @@ func (p *Process) put(low int, f file) int {
 	*f.held()++
 	return low
 }
+
+// numbers are those of its descriptors.
+func (p *Process) numbers() []int { return slices.Sorted(maps.Keys(p.fds)) }
 
 // mapping keeps an open file description open, as long as the process or a child of it lives.
 func (p *Process) mapping(m *memfd) {

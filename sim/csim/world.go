@@ -182,10 +182,8 @@ func (t *Thread) pass(d time.Duration) { t.p.w.Pass(d) }
 // exit is what the kernel does when the process has died.
 func (p *Process) exit() {
 	p.gone = true
-	for fd := range 1024 {
-		if p.fds[fd] != nil {
-			p.closeFD(fd)
-		}
+	for _, fd := range p.numbers() {
+		p.closeFD(fd)
 	}
 	for _, m := range p.mapped {
 		p.w.drop(m)
@@ -199,10 +197,8 @@ func (t *Thread) fork(name string, body func(t *Thread)) *Process {
 	t.Call("sim_fork_prepare")
 	t.Syscall("fork")
 	child := p.w.process(name)
-	for fd := range 1024 {
-		if f := p.fds[fd]; f != nil {
-			child.put(fd, f)
-		}
+	for _, fd := range p.numbers() {
+		child.put(fd, p.fds[fd])
 	}
 	for _, m := range p.mapped {
 		child.mapping(m)
