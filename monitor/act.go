@@ -26,7 +26,11 @@ func (d *Daemon) act(a Action) Event {
 	case Introduce:
 		return d.introduce(a)
 	case Look:
-		return Looked{SlotID: a.SlotID, Held: d.claimed(a) || d.held(a.Pair, a.Cookie)}
+		return Looked{SlotID: a.SlotID, Held: d.inUse(a, 0) || d.inUse(a, 1)}
+	case Orphan:
+		if err := d.orphan(a); err != nil {
+			d.log.Error("who is connected to a dead process is not told", "err", err)
+		}
 	case Reclaim:
 		if f := d.arenas[a.Arena]; f != nil {
 			if err := punchSlot(f, a.Slot); err != nil {
@@ -137,6 +141,16 @@ func (d *Daemon) prepare(a Introduce) error {
 		d.arenas[a.Arena] = f
 	}
 	return writeSlot(d.arenas[a.Arena], a.Slot, a.Epoch, [2]uint64{a.Ends[0].Cookie, a.Ends[1].Cookie})
+}
+
+// orphan tells the other end of a connection of a death: FIN, and no RST, would come by the anchor, behind
+// bytes that are not read, maybe.
+func (d *Daemon) orphan(a Orphan) error {
+	f, p := d.arenas[a.Arena], d.pages[a.Procs[1-a.End]]
+	if f == nil || p == nil || d.inUse(a.Look, a.End) {
+		return nil
+	}
+	return orphanSlot(f, a.Slot, a.End, func(l *queue.WatchLine) { l.Notify(p.bells, d.ringer) })
 }
 
 // send sends a message without waiting and says so in the process's page.

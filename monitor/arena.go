@@ -35,6 +35,13 @@ type slotEnd struct {
 
 func (s *slot) doubtful() bool { return s.ends[0].released && s.ends[1].released }
 
+func (s *slot) look() Look {
+	return Look{
+		SlotID: s.id, Procs: [2]uint32{s.ends[0].proc, s.ends[1].proc},
+		Pair: s.pair, Cookie: [2]uint64{s.ends[0].cookie, s.ends[1].cookie},
+	}
+}
+
 func (s *slot) pairOf(end int) wire.Pair {
 	if end == 0 {
 		return s.pair

@@ -165,6 +165,8 @@ func describe(a Action) string {
 		return s
 	case Look:
 		return fmt.Sprintf("look arena=%d slot=%d cookies=%v", a.Arena, a.Slot, a.Cookie)
+	case Orphan:
+		return fmt.Sprintf("orphan arena=%d slot=%d end=%d", a.Arena, a.Slot, a.End)
 	case Reclaim:
 		return fmt.Sprintf("reclaim arena=%d slot=%d", a.Arena, a.Slot)
 	case DropArena:

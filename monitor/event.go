@@ -133,6 +133,12 @@ type (
 		Pair   wire.Pair // as end 0 sees it
 		Cookie [2]uint64
 	}
+	// Orphan: a process died that had end End of the slot, perhaps with its last descriptor. If nobody uses
+	// it any more, tell the other end as a close would.
+	Orphan struct {
+		Look
+		End int
+	}
 	// Reclaim: give the memory of the slot's rings back and zero its control block.
 	Reclaim struct{ SlotID }
 	// DropArena: close the arena's memfd; mappings of processes live on.
@@ -174,6 +180,7 @@ func (Refuse) isAction()    {}
 func (Confirm) isAction()   {}
 func (Introduce) isAction() {}
 func (Look) isAction()      {}
+func (Orphan) isAction()    {}
 func (Reclaim) isAction()   {}
 func (DropArena) isAction() {}
 func (DropPage) isAction()  {}

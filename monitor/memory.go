@@ -11,7 +11,8 @@ import (
 	"github.com/socksdirect/libsd/queue"
 )
 
-// The monitor reads and writes arenas as files: it needs no mapping of gigabytes for each pair.
+// The monitor reads and writes arenas as files, or maps their slots for a moment: it needs no mapping of
+// gigabytes for each pair.
 
 // newArenaFile makes the memfd of an arena, sparse and sealed in size, with its header.
 func newArenaFile(num uint32) (*os.File, error) {
@@ -43,6 +44,21 @@ func readSlot(f *os.File, slot uint32) (*queue.Slot, error) {
 	s := new(queue.Slot)
 	_, err := binary.Decode(b, binary.LittleEndian, s)
 	return s, err
+}
+
+// orphanSlot marks a slot whose end nobody has any more as a close would have, and if that was not done calls
+// tell with what may be waited for at the other end.
+func orphanSlot(f *os.File, slot uint32, end int, tell func(*queue.WatchLine)) error {
+	mem, err := shm.Map(int(f.Fd()), queue.RingOff)
+	if err != nil {
+		return err
+	}
+	s := shm.At[queue.Slot](mem, int(slotOffset(slot)))
+	if to, from := &s.Dir[1-end], &s.Dir[end]; shm.Swap32(&to.RxWatch.Closed, 1) == 0 {
+		tell(&to.TxWatch)
+		tell(&from.RxWatch)
+	}
+	return shm.Unmap(mem)
 }
 
 // punchSlot gives the memory of a slot's rings back to the system.

@@ -11,12 +11,11 @@ import (
 	"github.com/socksdirect/libsd/queue"
 )
 
-// page is the bell page of a family. The monitor keeps it mapped up to the bells' end; the bits
-// are none of its business.
+// page is the bell page of a family.
 type page struct {
-	file *os.File
-	mem  []byte
-	uid  int // of the family's first process
+	file  *os.File
+	bells *queue.Page
+	uid   int // of the family's first process
 }
 
 // newPage makes a bell page. It fails when memory or descriptors are short.
@@ -25,22 +24,30 @@ func newPage(key uint64) (*page, error) {
 	if err != nil {
 		return nil, err
 	}
-	mem, err := shm.Map(int(f.Fd()), queue.BitsOff)
+	p, err := mapPage(f)
 	if err != nil {
 		f.Close()
 		return nil, err
 	}
-	p := &page{file: f, mem: mem}
 	h := p.header()
 	h.Key = key
 	shm.Store64(&h.ABI, queue.ABIHash)
 	return p, nil
 }
 
-func (p *page) header() *queue.BellPage { return shm.At[queue.BellPage](p.mem, 0) }
+func mapPage(f *os.File) (*page, error) {
+	mem, err := shm.Map(int(f.Fd()), queue.BellPageSize)
+	if err != nil {
+		return nil, err
+	}
+	bells, err := queue.NewPage(mem)
+	return &page{file: f, bells: bells}, err
+}
+
+func (p *page) header() *queue.BellPage { return shm.At[queue.BellPage](p.bells.Memory(), 0) }
 
 func (p *page) bell(i int) *queue.Bell {
-	return shm.At[queue.Bell](p.mem, queue.BellOff+i*(queue.BitsOff-queue.BellOff)/queue.Bells)
+	return shm.At[queue.Bell](p.bells.Memory(), queue.BellOff+i*(queue.BitsOff-queue.BellOff)/queue.Bells)
 }
 
 // reopen makes another open file description of a memfd: claims belong to descriptions.
@@ -59,12 +66,11 @@ func adoptPage(fd int, key uint64) (*page, error) {
 	if err != nil {
 		return nil, err
 	}
-	mem, err := shm.Map(int(f.Fd()), queue.BitsOff)
+	p, err := mapPage(f)
 	if err != nil {
 		f.Close()
 		return nil, err
 	}
-	p := &page{file: f, mem: mem}
 	if abi, has := shm.Load64(&p.header().ABI), shm.Load64(&p.header().Key); abi != queue.ABIHash || has != key {
 		p.close()
 		return nil, fmt.Errorf("bell page has layout %#x and another key, or another layout than %#x", abi, queue.ABIHash)
@@ -90,7 +96,7 @@ func (p *page) counters(sum counters) counters {
 func (p *page) mail() { shm.Add32(&p.header().Mail, 1) }
 
 func (p *page) close() error {
-	return errors.Join(shm.Unmap(p.mem), p.file.Close())
+	return errors.Join(shm.Unmap(p.bells.Memory()), p.file.Close())
 }
 
 // bury frees the bells whose owners are dead.

@@ -25,31 +25,23 @@ func (d *Daemon) prove(p *process, o Offer) (status uint32, peerHere bool) {
 	return queue.StatusOK, found && peer.State == sockdiag.StateEstablished
 }
 
-// claimed tells whether a process still uses the slot.
-func (d *Daemon) claimed(a Look) bool {
-	for end, proc := range a.Procs {
-		if p := d.pages[proc]; p != nil && queue.Claimed(int(p.file.Fd()), a.Arena, a.Slot, end) {
-			return true
-		}
+// inUse tells whether a process still claims an end of a slot, or has its socket; one in state CLOSE is
+// not found. The latter is asked for the sake of programs that close, by system call, descriptors which
+// they did not open, and claims with them. When the kernel does not answer it is taken to be so.
+func (d *Daemon) inUse(a Look, end int) bool {
+	if p := d.pages[a.Procs[end]]; p != nil && queue.Claimed(int(p.file.Fd()), a.Arena, a.Slot, end) {
+		return true
 	}
-	return false
-}
-
-// held tells whether a process still has one of the sockets of a slot; one in state CLOSE is not found.
-// It is asked for the sake of programs that close, by system call, descriptors which they did not open,
-// and claims with them. When the kernel does not answer it is taken to be so.
-func (d *Daemon) held(p wire.Pair, cookie [2]uint64) bool {
-	for end, pair := range [2]wire.Pair{p, p.Mirror()} {
-		s, found, err := d.diag.Find(pair.Local, pair.Remote)
-		if err != nil {
-			d.log.Error("sock_diag", "err", err)
-			return true
-		}
-		if found && s.Held(cookie[end]) {
-			return true
-		}
+	pair := a.Pair
+	if end == 1 {
+		pair = pair.Mirror()
 	}
-	return false
+	s, found, err := d.diag.Find(pair.Local, pair.Remote)
+	if err != nil {
+		d.log.Error("sock_diag", "err", err)
+		return true
+	}
+	return found && s.Held(a.Cookie[end])
 }
 
 func (d *Daemon) find(p wire.Pair) (sockdiag.Socket, bool) {

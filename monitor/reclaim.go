@@ -41,12 +41,7 @@ func (c *Core) release(s *slot, end int) {
 	c.look(s)
 }
 
-func (c *Core) look(s *slot) {
-	c.do(Look{
-		SlotID: s.id, Procs: [2]uint32{s.ends[0].proc, s.ends[1].proc},
-		Pair: s.pair, Cookie: [2]uint64{s.ends[0].cookie, s.ends[1].cookie},
-	})
-}
+func (c *Core) look(s *slot) { c.do(s.look()) }
 
 // looked frees a slot that nobody has and otherwise has it looked at again later. There is a
 // timer only while such slots exist.

@@ -78,8 +78,12 @@ func (c *Core) died(reg Reg) {
 	var peers []uint32
 	for _, a := range f.sortedArenas() {
 		for _, s := range a.slots {
-			if s != nil && s.doubtful() {
+			switch {
+			case s == nil:
+			case s.doubtful():
 				c.look(s)
+			default:
+				c.orphan(s, f.proc)
 			}
 		}
 		if peer := a.peerOf(f.proc); peer != f.proc && !slices.Contains(peers, peer) {
@@ -89,6 +93,15 @@ func (c *Core) died(reg Reg) {
 	c.do(Bury{Reg: reg, Proc: f.proc, Peers: peers})
 	f.members--
 	c.dropIfGone(f)
+}
+
+// orphan looks after the ends of a slot that a process had.
+func (c *Core) orphan(s *slot, proc uint32) {
+	for end := range s.ends {
+		if s.ends[end].proc == proc {
+			c.do(Orphan{Look: s.look(), End: end})
+		}
+	}
 }
 
 // dropIfGone forgets a family whose processes are dead, as far as they are known: with slots its page

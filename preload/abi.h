@@ -180,7 +180,7 @@ _Static_assert(offsetof(struct sd_rx_line, pad5) == 24, "RxLine.");
 struct sd_watch_line {
 	uint32_t entry[SD_WATCH_ENTRIES];
 	uint32_t careful; // Careful: writer: the watching side, when it starts and stops to sleep often
-	uint32_t closed; // Closed: writer: the watching side, before its last close, when it has shut both ways or ended the stream by connect with AF_UNSPEC
+	uint32_t closed; // Closed: writer: the watching side, before its last close, when it has shut both ways or ended the stream by connect with AF_UNSPEC, and the monitor when it has died
 	uint8_t pad3[40];
 };
 _Static_assert(sizeof(struct sd_watch_line) == 64, "WatchLine");

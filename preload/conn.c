@@ -421,6 +421,8 @@ short sd_conn_mask(struct sd_conn *c, int fd)
 {
 	if (!sd_attached(c)) /* disconnected, and a member of a set under a number that is closed */
 		return anchor_mask(fd);
+	if (sd_tx_closed(&c->tx)) /* FIN may be behind bytes that nobody reads */
+		sd_conn_hung_up(c, fd, 0);
 	struct sd_direction *in = sd_in(c), *out = sd_out(c);
 	uint32_t ig = sd_tx_gen(in), og = sd_tx_gen(out);
 	short m = c->kev & POLLRDHUP, k = 0;

@@ -126,7 +126,8 @@ type WatchLine struct {
 	// exchange. Once it has been 1 for a millisecond, a sleep needs no time limit (Bell).
 	Careful uint32
 	// Closed: writer: the watching side, before its last close, when it has shut both ways or ended the
-	// stream by connect with AF_UNSPEC; 1 = a sender looks at its anchor before each send. It is in the line of the entries, which a sender reads anyway. Used in RxWatch only.
+	// stream by connect with AF_UNSPEC, and the monitor when it has died; 1 = a sender looks at
+	// its anchor before each send. It is in the line of the entries, which a sender reads anyway. Used in RxWatch only.
 	Closed uint32
 	_      [40]byte
 }

@@ -27,6 +27,10 @@ func (s *Slot) Close(end int) { shm.Store32(&s.Hdr.Closed[end], 1) }
 // IsClosed tells whether end has called Close.
 func (s *Slot) IsClosed(end int) bool { return shm.Load32(&s.Hdr.Closed[end]) == 1 }
 
+// IsOrphaned tells a sender that the receiving end has closed, is about to, or died, which FIN may not tell: it
+// comes behind what is left to read.
+func (d *Direction) IsOrphaned() bool { return shm.Load32(&d.RxWatch.Closed) != 0 }
+
 // Unread is how many bytes are published and not consumed, 0 for impossible values. It is a look
 // from beside, for who holds neither side.
 func (d *Direction) Unread() uint64 {

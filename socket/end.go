@@ -96,12 +96,13 @@ func (l *link) bad(counter int) error {
 }
 
 // peerGone tells whether nobody can read any more. FIN alone may be half a close, after which the
-// kernel reports nothing of the other half: the peer's socket is asked about.
+// kernel reports nothing of the other half, and it comes behind bytes that are not read: the peer's socket
+// is asked about.
 func (l *link) peerGone() bool {
 	if l.full.Load() || l.rst.Load() {
 		return true
 	}
-	if !l.fin.Load() {
+	if !l.fin.Load() && !l.out().IsOrphaned() {
 		return false
 	}
 	if !l.slot.IsClosed(1 - l.place.end) {

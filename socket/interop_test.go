@@ -1,12 +1,16 @@
 package socket
 
 import (
+	"errors"
+	"io"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"syscall"
 	"testing"
+	"time"
 )
 
 // underLibsd builds libsd.so and the echo program, and gives a command that runs it.
@@ -74,6 +78,59 @@ func TestStreamThroughAProgramUnderLibsd(t *testing.T) {
 			t.Error(err)
 		}
 	})
+}
+
+// TestPeerDiesBehindItsBytes: FIN waits behind bytes that are not read, and a write that waits for room is
+// to be told nevertheless.
+func TestPeerDiesBehindItsBytes(t *testing.T) {
+	withMonitor(t)
+	l, err := listen()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	cmd := underLibsd(t, "connect", strconv.Itoa(l.Addr().(*net.TCPAddr).Port))
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer cmd.Process.Kill()
+	c, err := l.AcceptConn()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	untilOpened(t, c)
+	if _, err := c.Write([]byte("F")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.ReadFull(out, make([]byte, len("full"))); err != nil {
+		t.Fatal(err)
+	}
+	for n := 1; n > 0; {
+		c.SetWriteDeadline(time.Now().Add(50 * time.Millisecond))
+		if n, err = c.Write(make([]byte, 1<<20)); err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Fatal(err)
+		}
+	}
+	c.SetWriteDeadline(time.Time{})
+	wrote := make(chan error)
+	go func() {
+		_, err := c.Write([]byte{1})
+		wrote <- err
+	}()
+	if err := cmd.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-wrote; !errors.Is(err, syscall.ECONNRESET) {
+		t.Errorf("a write that waited: %v", err)
+	}
+	if _, err := c.Write([]byte{1}); !errors.Is(err, syscall.EPIPE) {
+		t.Errorf("the next write: %v", err)
+	}
 }
 
 // wasRead demands that the peer's direction went through a ring as well.

@@ -17,6 +17,8 @@ var decisions = []Bug{
 		"c.waiting.dropAll(reg)", "", false}}},
 	{"mon-ends-of-the-dead", "the end of a registration gives nothing up", []string{"c-mon-slots"}, []Edit{{registry,
 		"if s.ends[end].reg == reg {\n", "if s.ends[end].reg == reg && !(PLANTED) {\n", false}}},
+	{"mon-death-untold", "nobody is told of the death of who he is connected to", []string{"c-mon-death"}, []Edit{{registry,
+		"c.orphan(s, f.proc)", "", false}}},
 	{"mon-freed-twice", "a slot that is free is still in doubt", []string{"c-mon-heirs", "c-mon-slots"}, []Edit{{arenas,
 		"delete(c.doubt, s.id)", "", false}}},
 	{"mon-one-tick", "slots in doubt are looked at again once", []string{"c-mon-heirs"}, []Edit{{reclaim,

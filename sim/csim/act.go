@@ -32,7 +32,9 @@ func (d *daemon) act(a monitor.Action) monitor.Event {
 	case monitor.Introduce:
 		return d.introduce(a)
 	case monitor.Look:
-		return monitor.Looked{SlotID: a.SlotID, Held: d.look(a)}
+		return monitor.Looked{SlotID: a.SlotID, Held: d.inUse(a, 0) || d.inUse(a, 1)}
+	case monitor.Orphan:
+		d.orphan(a)
 	case monitor.Reclaim:
 		d.reclaim(a)
 	case monitor.DropArena:

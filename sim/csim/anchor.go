@@ -5,6 +5,7 @@ package csim
 import (
 	"encoding/binary"
 	"fmt"
+	"math"
 	"slices"
 	"time"
 
@@ -38,6 +39,7 @@ type end struct {
 	nonblock bool
 	rcvtimeo time.Duration
 	sndtimeo time.Duration
+	window   int   // bytes that queue holds at most; 0: all that is sent
 	sndbuf   int32 // bytes allowed for by SO_SNDBUF, and by SO_RCVBUF; 0: the program has set none
 }
 
@@ -91,6 +93,7 @@ func (e *end) sent() {
 // deliver moves n bytes, and what follows the last of them.
 func (e *end) deliver(n int) {
 	p := e.peer
+	n = min(n, p.takes())
 	if n > 0 && p.closed {
 		e.flight, n = nil, 0
 		e.reset, e.err = true, unix.ECONNRESET
@@ -116,6 +119,14 @@ func (e *end) deliver(n int) {
 	}
 	e.w.happened(e)
 	e.w.happened(p)
+}
+
+// takes is how much may be sent to it now.
+func (e *end) takes() int {
+	if e.window == 0 {
+		return math.MaxInt
+	}
+	return e.window - len(e.queue)
 }
 
 // pending tells whether something is on its way.
@@ -156,6 +167,7 @@ func (e *end) close() {
 		if e.linger0 {
 			e.flight = nil
 		}
+		e.flight = e.flight[:min(len(e.flight), e.peer.takes())]
 	} else {
 		e.finSent = true
 	}

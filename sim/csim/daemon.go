@@ -241,19 +241,40 @@ func (d *daemon) claimed(page *memfd, id monitor.SlotID, end int) bool {
 	return false
 }
 
-func (d *daemon) look(a monitor.Look) bool {
-	for i, proc := range a.Procs {
-		if page := d.pages[proc]; page != nil && d.claimed(page, a.SlotID, i) {
-			d.w.Cover("slot claimed")
-			return true
-		}
+func (d *daemon) inUse(a monitor.Look, end int) bool {
+	if page := d.pages[a.Procs[end]]; page != nil && d.claimed(page, a.SlotID, end) {
+		d.w.Cover("slot claimed")
+		return true
 	}
-	for i, local := range []netip.AddrPort{a.Pair.Local, a.Pair.Remote} {
-		if e := d.socket(local); e != nil && e.inode && e.cookie == a.Cookie[i] {
-			return true
-		}
+	local := [2]netip.AddrPort{a.Pair.Local, a.Pair.Remote}[end]
+	e := d.socket(local)
+	return e != nil && e.inode && e.cookie == a.Cookie[end]
+}
+
+// orphan tells the other end of a connection of a death.
+func (d *daemon) orphan(a monitor.Orphan) {
+	arena, page := d.arenas[a.Arena], d.pages[a.Procs[1-a.End]]
+	if arena == nil || page == nil || d.inUse(a.Look, a.End) {
+		return
 	}
-	return false
+	s := at[queue.Slot](arena.slot(int(a.Slot)))
+	to, from := &s.Dir[1-a.End], &s.Dir[a.End]
+	if shm.Swap32(&to.RxWatch.Closed, 1) != 0 {
+		return
+	}
+	d.w.Cover("orphan")
+	bells, err := queue.NewPage(page.at.bytes(queue.BellPageSize))
+	if err != nil {
+		panic(err)
+	}
+	to.TxWatch.Notify(bells, d)
+	from.RxWatch.Notify(bells, d)
+}
+
+// Ring wakes the owner of a bell.
+func (d *daemon) Ring(nonce uint64) {
+	d.t.Syscall("ring")
+	d.w.ring(bellName(nonce))
 }
 
 // bury frees the bells of the dead, and wakes who may wait for them.
@@ -271,8 +292,7 @@ func (d *daemon) bury(a monitor.Bury) {
 		if page := d.pages[proc]; page != nil {
 			for i := range bells {
 				if b := page.bell(i); shm.Load32(&b.Owner) != 0 && shm.Load32(&b.Parked) != 0 {
-					d.t.Syscall("ring")
-					d.w.ring(fmt.Sprintf("\x00sdbell-%016x", shm.Load64(&b.Nonce)))
+					d.Ring(shm.Load64(&b.Nonce))
 				}
 			}
 		}

@@ -1,5 +1,6 @@
 /* An ordinary program: echoes one connection after another until EOF. Run under libsd.so it is the
- * C end of the interoperation tests. Usage: echo listen | echo connect PORT */
+ * C end of the interoperation tests. Usage: echo listen | echo connect PORT. A message that begins with F
+ * makes it send on TCP until that is full, say so, and read no more. */
 #include <arpa/inet.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,6 +10,20 @@
 
 static char buf[150000];
 
+static void flood(int fd)
+{
+	send(fd, buf, 1, MSG_OOB);
+	for (int refused = 0; refused < 2; refused++) {
+		while (send(fd, buf, sizeof buf, MSG_DONTWAIT) > 0)
+			;
+		usleep(20000); /* what is on its way arrives */
+	}
+	puts("full");
+	fflush(stdout);
+	for (;;)
+		pause();
+}
+
 static int echo(int fd)
 {
 	for (;;) {
@@ -17,6 +32,8 @@ static int echo(int fd)
 			perror("echo: read");
 		if (n <= 0)
 			return n < 0;
+		if (buf[0] == 'F')
+			flood(fd);
 		for (ssize_t done = 0; done < n;) {
 			ssize_t k = write(fd, buf + done, n - done);
 			if (k < 0) {

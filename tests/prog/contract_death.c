@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the death of a process tells who is connected to it: RST, if it left bytes unread.
+#include "contract.h"
+
+enum { PIECE = 64 << 10 };
+
+struct doomed {
+	pid_t pid;
+	int s;    // our end
+	int full; // a byte here says that our end is full and that we go to sleep
+};
+
+static void talk(int fd, bool first)
+{
+	char c = 'q';
+	for (int i = 0; i < 300; i++) {
+		if (first)
+			write_all(fd, &c, 1);
+		read_all(fd, &c, 1);
+		if (!first)
+			write_all(fd, &c, 1);
+	}
+}
+
+static void until_full(int fd)
+{
+	static uint8_t b[PIECE];
+	for (int i = 0; i < 2;) {
+		ssize_t r = send(fd, b, sizeof b, MSG_DONTWAIT | MSG_NOSIGNAL);
+		i = r < 0 ? i + 1 : 0;
+		if (r < 0)
+			EQ(errno, EAGAIN);
+		if (r < 0 && i == 1)
+			nap_us(20000);
+	}
+}
+
+// doom makes a connection to a process that reads nothing, and is killed when we sleep. It has sent more
+// than fits, on TCP: its end is behind bytes that nobody reads.
+static struct doomed doom(struct link *l)
+{
+	int port, ls = other_listener(l, &port), ready[2], full[2];
+	char c;
+	pid_t us = getpid();
+	must(pipe2(ready, O_CLOEXEC));
+	must(pipe2(full, O_CLOEXEC));
+	struct doomed d = {.pid = fork_link(l), .full = full[1]};
+	if (d.pid == 0) {
+		int s = connect_to(l->v6, port);
+		talk(s, true);
+		EQ(send(s, "u", 1, MSG_OOB), 1);
+		until_full(s);
+		write_all(ready[1], "r", 1);
+		read_all(full[0], &c, 1);
+		until_asleep(us, us);
+		kill(getpid(), SIGKILL);
+	}
+	d.s = accept_one(ls);
+	talk(d.s, false);
+	read_all(ready[0], &c, 1);
+	until_full(d.s);
+	close(ls);
+	return d;
+}
+
+static void expect_reset(struct doomed *d)
+{
+	char c[PIECE];
+	int st;
+	ERR(send(d->s, "x", 1, MSG_NOSIGNAL), ECONNRESET);
+	ERR(send(d->s, "x", 1, MSG_NOSIGNAL), EPIPE);
+	must(waitpid(d->pid, &st, 0));
+	EXPECT(WIFSIGNALED(st));
+	ssize_t r;
+	while ((r = recv(d->s, c, sizeof c, MSG_DONTWAIT)) > 0)
+		;
+	EQ(r, 0);
+	close(d->s);
+}
+
+static void epoll_for_room(struct link *l)
+{
+	struct doomed d = doom(l);
+	struct epoll_event e = {.events = EPOLLOUT}, got;
+	int ep = (int)must(epoll_create1(EPOLL_CLOEXEC));
+	must(epoll_ctl(ep, EPOLL_CTL_ADD, d.s, &e));
+	write_all(d.full, "f", 1);
+	EQ(epoll_wait(ep, &got, 1, LONG), 1);
+	EQ(got.events, EPOLLOUT | EPOLLERR | EPOLLHUP);
+	expect_reset(&d);
+}
+
+static void poll_for_room(struct link *l)
+{
+	struct doomed d = doom(l);
+	struct pollfd p = {d.s, POLLOUT, 0};
+	write_all(d.full, "f", 1);
+	EQ(poll(&p, 1, LONG), 1);
+	EQ(p.revents, POLLOUT | POLLERR | POLLHUP);
+	expect_reset(&d);
+}
+
+static void sender(struct link *l)
+{
+	struct doomed d = doom(l);
+	write_all(d.full, "f", 1);
+	ERR(send(d.s, "x", 1, MSG_NOSIGNAL), ECONNRESET);
+	ERR(send(d.s, "x", 1, MSG_NOSIGNAL), EPIPE);
+	close(d.s);
+}
+
+const struct check death_checks[] = {
+	{"death_wakes_epoll_for_room", epoll_for_room, true},
+	{"death_wakes_poll_for_room", poll_for_room, true},
+	{"death_wakes_a_sender", sender, true},
+	{0},
+};
