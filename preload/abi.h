@@ -8,7 +8,7 @@
 #include <stdint.h>
 
 // Hash over all shapes and the version; both ends of an arena compare it.
-#define SD_ABI_HASH 0xc693455f40a6601aULL
+#define SD_ABI_HASH 0xd37ea3de2f2a89a6ULL
 
 // ABIVersion changes whenever anything in this file changes meaning without changing shape.
 // The hash over shapes and this number is what two sides compare; a mismatch means: stay on TCP.
@@ -69,6 +69,10 @@
 
 // WatchEntries is how many bells can watch one direction for one reason.
 #define SD_WATCH_ENTRIES 4
+
+// WatchLine.Closed of an end that nobody will read from.
+#define SD_CLOSING 1 // what it has not read when it is closed it does not tell the kernel of
+#define SD_CLOSED_BY_RST 2
 
 // Counters in BellPage.Count. The names are what sdirect stat prints.
 #define SD_COUNT_PROMOTED 0 // directions switched from TCP to a ring by this process

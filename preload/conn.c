@@ -96,7 +96,7 @@ void sd_conn_disconnected(struct sd_conn *c, int fd)
 	if (!sd_attached(c))
 		return;
 	sd_conn_think(c);
-	sd_xchg(&sd_in(c)->rx_watch.closed, 1);
+	sd_xchg(&sd_in(c)->rx_watch.closed, SD_CLOSED_BY_RST);
 	sd_store(&c->state, SD_ST_KERNEL);
 	sd_members_given_back(c);
 }
@@ -108,7 +108,7 @@ void sd_conn_shut(struct sd_conn *c, int fd)
 	struct tcp_info ti;
 	if (sd_peek(&c->slot->hdr.rd_shut[c->end]) && tcp_info(fd, &ti) == 0 && ti.tcpi_state != TCPS_ESTABLISHED &&
 	    ti.tcpi_state != TCPS_CLOSE_WAIT)
-		sd_xchg(&sd_in(c)->rx_watch.closed, 1);
+		sd_xchg(&sd_in(c)->rx_watch.closed, SD_CLOSING);
 }
 
 /* Somebody writes to it without us: our direction is TCP's from here on, for good. What the peer has put,
@@ -328,7 +328,7 @@ void sd_conn_hung_up(struct sd_conn *c, int fd, short events)
 	}
 	int gone = peer_gone(fd, &c->slot->hdr.rd_shut[!c->end]);
 	if (gone != HALF_CLOSED) {
-		int unread = gone == CLOSED && sd_tx_unread(&c->tx) != 0;
+		int unread = gone == CLOSED && sd_tx_unread(&c->tx) != 0 && sd_tx_closed(&c->tx) != SD_CLOSED_BY_RST;
 		/* Another thread may have called shutdown since: then it was our FIN that the peer's socket showed. */
 		if (sd_conn_demote_tx(c) && unread) {
 			sd_count(SD_COUNT_RESET);
@@ -360,9 +360,10 @@ void sd_conn_closing(struct sd_conn *c, int fd)
 	}
 	if (!last_holder(c))
 		return;
-	sd_xchg(&in->rx_watch.closed, 1);
+	sd_xchg(&in->rx_watch.closed, SD_CLOSING);
 	if (sd_tx_gen(in) != 0 && sd_rx_unread(&c->rx) != 0) {
 		struct linger l = {1, 0}; /* close with unread bytes is RST on Linux */
+		sd_xchg(&in->rx_watch.closed, SD_CLOSED_BY_RST);
 		sd_sys(SYS_setsockopt, fd, SOL_SOCKET, SO_LINGER, &l, sizeof l);
 	}
 }
@@ -421,10 +422,12 @@ short sd_conn_mask(struct sd_conn *c, int fd)
 {
 	if (!sd_attached(c)) /* disconnected, and a member of a set under a number that is closed */
 		return anchor_mask(fd);
-	if (sd_tx_closed(&c->tx)) /* FIN may be behind bytes that nobody reads */
-		sd_conn_hung_up(c, fd, 0);
 	struct sd_direction *in = sd_in(c), *out = sd_out(c);
 	uint32_t ig = sd_tx_gen(in), og = sd_tx_gen(out);
+	if (sd_tx_closed(&c->tx) && og != 0 && sd_class_of(out, og) != SD_CLASS_TCP) {
+		sd_conn_hung_up(c, fd, anchor_mask(fd)); /* FIN may be behind bytes that nobody reads */
+		og = sd_tx_gen(out);
+	}
 	short m = c->kev & POLLRDHUP, k = 0;
 	int rx_tcp = ig == 0 || sd_peek(&in->rx.rgen) == 0 || sd_class_of(in, ig) == SD_CLASS_TCP;
 	int tx_tcp = og == 0 || sd_class_of(out, og) == SD_CLASS_TCP;

@@ -96,8 +96,8 @@ static inline uint32_t sd_class_of(struct sd_direction *d, uint32_t gen)
 	return c < SD_CLASSES ? c : SD_CLASS_TCP;
 }
 
-/* sd_tx_closed: the receiver has closed, or is about to; the anchor tells. */
-static inline int sd_tx_closed(struct sd_tx *tx) { return sd_peek(&tx->d->rx_watch.closed) != 0; }
+/* sd_tx_closed: the receiver has closed, is about to, or died (WatchLine.Closed); the anchor tells. */
+static inline uint32_t sd_tx_closed(struct sd_tx *tx) { return sd_peek(&tx->d->rx_watch.closed); }
 /* sd_rx_new: 1 if there are bytes to read or the stream has left the rings; one look at the sender's line.
  * A further ring is no news: its sender may be stopped, or dead, before it puts anything there. */
 static inline int sd_rx_new(struct sd_direction *d)

@@ -82,6 +82,12 @@ const SegDescs = 8
 // WatchEntries is how many bells can watch one direction for one reason.
 const WatchEntries = 4
 
+// WatchLine.Closed of an end that nobody will read from.
+const (
+	Closing     = 1 // what it has not read when it is closed it does not tell the kernel of
+	ClosedByRST = 2
+)
+
 // ArenaHeader. Writer: the monitor, once, before the arena is handed out.
 type ArenaHeader struct {
 	ABI   uint64 // hash of this layout
@@ -126,8 +132,9 @@ type WatchLine struct {
 	// exchange. Once it has been 1 for a millisecond, a sleep needs no time limit (Bell).
 	Careful uint32
 	// Closed: writer: the watching side, before its last close, when it has shut both ways or ended the
-	// stream by connect with AF_UNSPEC, and the monitor when it has died; 1 = a sender looks at
-	// its anchor before each send. It is in the line of the entries, which a sender reads anyway. Used in RxWatch only.
+	// stream by connect with AF_UNSPEC, and the monitor when it has died; Closing = a sender looks at its
+	// anchor, and for the peer's socket, before each send; ClosedByRST = likewise, and its anchor will tell of a
+	// reset. It is in the line of the entries, which a sender reads anyway. Used in RxWatch only.
 	Closed uint32
 	_      [40]byte
 }

@@ -31,6 +31,9 @@ func (s *Slot) IsClosed(end int) bool { return shm.Load32(&s.Hdr.Closed[end]) ==
 // comes behind what is left to read.
 func (d *Direction) IsOrphaned() bool { return shm.Load32(&d.RxWatch.Closed) != 0 }
 
+// IsReset tells a sender that the receiving end has closed so that the anchor says RST.
+func (d *Direction) IsReset() bool { return shm.Load32(&d.RxWatch.Closed) == ClosedByRST }
+
 // Unread is how many bytes are published and not consumed, 0 for impossible values. It is a look
 // from beside, for who holds neither side.
 func (d *Direction) Unread() uint64 {

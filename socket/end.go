@@ -61,7 +61,7 @@ func (l *link) writeError() error {
 // kernel would have said RST. After our own FIN the peer's socket may be in TIME_WAIT, which has no
 // holder though the peer still reads.
 func (l *link) died() bool {
-	return !l.half.Load() && !l.c.wrShut.Load() && !l.slot.IsClosed(1-l.place.end) && l.out().Unread() > 0
+	return !l.half.Load() && !l.c.wrShut.Load() && !l.slot.IsClosed(1-l.place.end) && !l.out().IsReset() && l.out().Unread() > 0
 }
 
 // once is ECONNRESET for the first who asks and then another error.

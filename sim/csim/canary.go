@@ -78,7 +78,7 @@ var mistakes = []struct {
 	{"c-fork-thoughtless", "fork leaves what is known of rings to the paths that do not think", scenes("c-fork-both"), edit("fork.c",
 		"sd_conn_think(c);\n\t\t} else", "} else")},
 	{"c-death-unasked", "who waits for room asks only the anchor for the end of the peer", scenes("c-mon-death"), edit("conn.c",
-		"if (sd_tx_closed(&c->tx)) /* FIN may be behind bytes that nobody reads */\n\t\tsd_conn_hung_up(c, fd, 0);", "")},
+		"sd_conn_hung_up(c, fd, anchor_mask(fd)); /* FIN may be behind bytes that nobody reads */", "")},
 	{"c-fork-unclaimed", "a child does not claim the slots that it has inherited", scenes("c-mon-heirs"), edit("claim.c",
 		"all &= sd_claim(c->peer->arena, c->slotno, c->end);", ";")},
 	{"c-fork-locked", "a child inherits the lock that its parent held over the fork", scenes("c-fork-both"), edit("fork.c",

@@ -259,7 +259,7 @@ func (d *daemon) orphan(a monitor.Orphan) {
 	}
 	s := at[queue.Slot](arena.slot(int(a.Slot)))
 	to, from := &s.Dir[1-a.End], &s.Dir[a.End]
-	if shm.Swap32(&to.RxWatch.Closed, 1) != 0 {
+	if !shm.CAS32(&to.RxWatch.Closed, 0, queue.Closing) {
 		return
 	}
 	d.w.Cover("orphan")
