@@ -62,7 +62,7 @@ static inline int sd_watched(struct sd_watch_line *l)
 	return (sd_peek(&pair[0]) | sd_peek(&pair[1])) != 0;
 }
 
-/* ---- descriptor table and connections (table.c, conn.c) ---- */
+/* ---- descriptor table and connections (table.c, conn.c, end.c) ---- */
 enum sd_kind { SD_CONN = 1, SD_SET = 2, SD_HIDDEN_FD = 3, SD_UNCONNECTED = 4 };
 struct sd_ent {
 	uint8_t kind;

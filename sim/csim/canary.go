@@ -112,7 +112,7 @@ var mistakes = []struct {
 		"done == want || sd_peek(&d->rx.rgen) == 0 || ", "done == want || ")},
 	{"c-empty-ring-is-news", "who peeks spins for ever where its peer died between opening a ring and filling it", scenes("c-kill"), edit("ring.h",
 		"return gen != sd_peek(&d->rx.rgen) && sd_class_of(d, gen) == SD_CLASS_TCP;", "return gen != sd_peek(&d->rx.rgen);")},
-	{"c-own-fin", "a thread takes the effect of its own process's shutdown for the peer's close", scenes("c-threads"), edit("conn.c",
+	{"c-own-fin", "a thread takes the effect of its own process's shutdown for the peer's close", scenes("c-threads"), edit("end.c",
 		"if (sd_conn_demote_tx(c) && unread) {", "if ((sd_conn_demote_tx(c), unread)) {")},
 }
 
