@@ -225,6 +225,9 @@ SD_EXPORT ssize_t preadv64v2(int fd, const struct iovec *v, int n, off_t off, in
 SD_EXPORT ssize_t pwritev2(int fd, const struct iovec *v, int n, off_t off, int f) { return writev2(fd, v, n, off, f); }
 SD_EXPORT ssize_t pwritev64v2(int fd, const struct iovec *v, int n, off_t off, int f) { return writev2(fd, v, n, off, f); }
 
+/* Of libsdtrace.so, where a program is traced: bytes of a file were sent. */
+void sd_trace_file(const void *b, size_t n) __attribute__((weak));
+
 /* From a file through a buffer into the ring. The file's position moves by what was sent. What cannot be done
  * the kernel knows: it is asked to send nothing to the anchor. */
 static ssize_t send_file(struct sd_conn *c, int out, int in, off_t *off, size_t n)
@@ -252,6 +255,8 @@ static ssize_t send_file(struct sd_conn *c, int out, int in, off_t *off, size_t 
 				return w;
 			break;
 		}
+		if (sd_trace_file)
+			sd_trace_file(b, w);
 		done += w;
 		at += w;
 		if (w < r)

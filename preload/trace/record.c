@@ -300,7 +300,12 @@ SSE42 static void put(struct sd_trace_record *r, int more)
 		put_long(here, r);
 }
 
-uint64_t sd_trace_since(void) { return last_end ? last_end : sd_trace_before(); }
+void sd_trace_aside(struct sd_trace_record *r)
+{
+	int follows = last_end != 0;
+	r->start = follows ? last_end : sd_trace_before();
+	put(r, follows);
+}
 
 void sd_trace_put(struct sd_trace_record *r) { put(r, 0); }
 void sd_trace_add(struct sd_trace_record *r) { put(r, 1); }

@@ -24,9 +24,9 @@ void sd_trace_put(struct sd_trace_record *r);
 void sd_trace_add(struct sd_trace_record *r); /* it belongs to the record before, and ends with it */
 /* The same, n events of one set, 1 or 2, which the epoll_wait before reported. */
 void sd_trace_put_events(int set, unsigned n, uint32_t flags, uint64_t arg, uint32_t flags2, uint64_t arg2);
-/* When the thread's last record ended: a bound for the start of what matters to nobody so much as a look
- * at the clock costs. */
-uint64_t sd_trace_since(void);
+/* Of a call that cannot sleep, and whose time no judgement needs: it has that of the thread's record before,
+ * because a look at the clock costs more than the rest. */
+void sd_trace_aside(struct sd_trace_record *r);
 uint32_t sd_trace_sum(uint32_t sum, const void *b, size_t n);
 int sd_trace_foreign(void); /* a child of vfork: what it closes and makes is not this process's */
 static inline int64_t sd_trace_result(long r) { return r >= 0 ? r : -(int64_t)errno; }

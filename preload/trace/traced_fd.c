@@ -17,6 +17,17 @@ static int done(int op, uint64_t id, int fd, int64_t start, int r, uint64_t arg,
 	return r;
 }
 
+/* The same for calls without a time of their own. */
+static int aside(int op, uint64_t id, int fd, int r, uint64_t arg, uint32_t flags)
+{
+	if (id) {
+		struct sd_trace_record t = {.id = id, .result = sd_trace_result(r), .arg = arg, .flags = flags,
+					    .fd = fd, .op = op};
+		sd_trace_aside(&t);
+	}
+	return r;
+}
+
 static int64_t now_if(uint64_t id) { return id ? sd_trace_before() : 0; }
 
 SD_EXPORT int socket(int family, int type, int protocol)
@@ -96,10 +107,8 @@ static uint32_t word(const void *value, socklen_t len)
 SD_EXPORT int setsockopt(int fd, int level, int name, const void *value, socklen_t len)
 {
 	uint64_t id = sd_trace_id(fd);
-	int64_t start = now_if(id);
 	int r = sd_next()->setsockopt(fd, level, name, value, len);
-	return done(SD_TRACE_setsockopt, id, fd, start, r, (uint64_t)level << 32 | (uint32_t)name,
-		    r == 0 ? word(value, len) : 0);
+	return aside(SD_TRACE_setsockopt, id, fd, r, (uint64_t)level << 32 | (uint32_t)name, r == 0 ? word(value, len) : 0);
 }
 
 SD_EXPORT int getsockopt(int fd, int level, int name, void *value, socklen_t *len)
@@ -118,10 +127,9 @@ SD_EXPORT int ioctl(int fd, unsigned long request, ...)
 	void *arg = va_arg(ap, void *);
 	va_end(ap);
 	uint64_t id = sd_trace_id(fd);
-	int64_t start = now_if(id);
 	int r = sd_next()->ioctl(fd, request, arg);
 	int known = r == 0 && (request == FIONREAD || request == FIONBIO);
-	return done(SD_TRACE_ioctl, id, fd, start, r, known ? word(arg, 4) : 0, request);
+	return aside(SD_TRACE_ioctl, id, fd, r, known ? word(arg, 4) : 0, request);
 }
 
 /* Every number that a call has made is something new; the socket behind it is the old one's. */

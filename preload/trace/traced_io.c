@@ -251,7 +251,19 @@ SD_EXPORT int dprintf(int fd, const char *format, ...)
 	return n;
 }
 
-/* The bytes are read once more, from the file, right after the call. */
+/* What libsd.so has read from a file and sent, as it tells us in the middle of the call. */
+static __thread struct told {
+	size_t n;
+	uint32_t sum;
+} told;
+
+SD_EXPORT void sd_trace_file(const void *b, size_t n)
+{
+	told.sum = sd_trace_sum(told.sum, b, n);
+	told.n += n;
+}
+
+/* What the kernel has sent is read once more, right after the call. */
 static void sum_file(struct sd_trace_record *t, int in, off_t from)
 {
 	char b[16384];
@@ -271,11 +283,16 @@ SD_EXPORT ssize_t sendfile(int out, int in, off_t *off, size_t n)
 {
 	PASS_BY(out, sendfile(out, in, off, n));
 	off_t from = off ? *off : sd_sys(SYS_lseek, in, 0, SEEK_CUR);
+	struct told outer = told; /* of a call that a signal handler is in the middle of */
+	told = (struct told){0};
 	ssize_t r = sd_next()->sendfile(out, in, off, n);
 	struct sd_trace_record t = {.start = start, .id = id, .result = sd_trace_result(r), .arg = n, .fd = out,
 				    .aux = in, .op = SD_TRACE_sendfile};
-	if (r > 0 && from >= 0)
+	if (r > 0 && told.n == (size_t)r)
+		t.sum = told.sum, t.bits = SD_TRACE_SUM;
+	else if (r > 0 && from >= 0)
 		sum_file(&t, in, from);
+	told = outer;
 	sd_trace_put(&t);
 	return r;
 }

@@ -136,15 +136,14 @@ SD_EXPORT int epoll_create1(int flags)
 SD_EXPORT int epoll_ctl(int ep, int op, int fd, struct epoll_event *ev)
 {
 	uint64_t id = sd_trace_id(fd);
-	int64_t start = id ? sd_trace_since() : 0;
 	int r = sd_next()->epoll_ctl(ep, op, fd, ev);
 	if (id == 0)
 		return r;
-	struct sd_trace_record t = {.start = start, .id = id, .result = sd_trace_result(r), .fd = fd,
-				    .aux = ep | op << 28, .op = SD_TRACE_epoll_ctl};
+	struct sd_trace_record t = {.id = id, .result = sd_trace_result(r), .fd = fd, .aux = ep | op << 28,
+				    .op = SD_TRACE_epoll_ctl};
 	if (r == 0 && op != EPOLL_CTL_DEL)
 		t.arg = ev->data.u64, t.flags = ev->events;
-	sd_trace_put(&t);
+	sd_trace_aside(&t);
 	return r;
 }
 
