@@ -240,7 +240,7 @@ func (s *State) disconnect(e int32) {
 	}
 	end.tcp, end.link = closed, unconnected
 	end.peer, end.remote, end.shut, end.own, end.done = none, none, 0, 0, false
-	end.rx, end.sure, end.wire = nil, 0, nil
+	end.rx, end.sure, end.wire, end.urg = nil, 0, nil, urgent{}
 	end.timeWait, end.strained, end.unseen = false, false, false
 	s.wake(e, failure)
 }

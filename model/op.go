@@ -70,7 +70,7 @@ var kinds = [Kinds]struct {
 	GetFD:    {"getfd", []string{"fd"}},
 	SetOpt:   {"setopt", []string{"fd", "opt", "value"}},                         // opt: an Option
 	GetOpt:   {"getopt", []string{"fd", "opt"}},                                  //
-	Inq:      {"inq", []string{"fd"}},                                            // FIONREAD
+	Inq:      {"inq", []string{"fd", "mark"}},                                    // FIONREAD, or SIOCATMARK
 	Name:     {"name", []string{"fd", "peer"}},                                   // getsockname, getpeername: the address, AnyPort
 	Poll:     {"poll", []string{"fd", "events", "fd2", "events2", "ms", "form"}}, // fd2 < 0: one descriptor
 	EpCreate: {"epcreate", []string{"flags"}},

@@ -1,6 +1,9 @@
 package model
 
-import "syscall"
+import (
+	"math"
+	"syscall"
+)
 
 // Option names a socket option.
 type Option = int32
@@ -29,6 +32,25 @@ const (
 	OptDomain                    // read only, as the next two
 	OptType                      //
 	OptProtocol                  //
+	OptBusyPoll                  // µs
+	OptDontRoute                 // 0, 1
+	OptBroadcast                 // 0, 1
+	OptPacing                    // bytes a second; not so few that they would delay anything; MaxInt32: no limit
+	OptMaxSeg                    // bytes, 0: the kernel's
+	OptQuickAck                  // 0, 1: the kernel turns it off and on
+	OptUnsent                    // TCP_NOTSENT_LOWAT, bytes; so many that it limits nothing
+	OptSynCount                  //
+	OptLinger2                   // s
+	OptThin                      // TCP_THIN_LINEAR_TIMEOUTS: 0, 1
+	OptSaveSyn                   // 0, 1
+	OptFastOpen                  // how many connections may wait in that way; nobody connects so here
+	OptState                     // of TCP_INFO, read only
+	OptTOS                       //
+	OptTTL                       //
+	OptDiscover                  // IP_MTU_DISCOVER
+	OptFreeBind                  // 0, 1
+	OptRecvErr                   // IP_RECVERR: 0, 1
+	OptNoPort                    // IP_BIND_ADDRESS_NO_PORT: 0, 1
 	Options
 )
 
@@ -37,10 +59,19 @@ var OptionNames = [Options]string{
 	"SO_LINGER 0", "SO_RCVTIMEO", "SO_SNDTIMEO", "SO_RCVLOWAT", "SO_REUSEADDR", "SO_ERROR", "SO_ACCEPTCONN", "SO_LINGER",
 	"TCP_NODELAY", "TCP_CORK", "SO_SNDBUF", "SO_RCVBUF", "SO_KEEPALIVE", "TCP_KEEPIDLE", "TCP_KEEPINTVL", "TCP_KEEPCNT",
 	"TCP_USER_TIMEOUT", "SO_OOBINLINE", "SO_PRIORITY", "SO_DOMAIN", "SO_TYPE", "SO_PROTOCOL",
+	"SO_BUSY_POLL", "SO_DONTROUTE", "SO_BROADCAST", "SO_MAX_PACING_RATE", "TCP_MAXSEG", "TCP_QUICKACK",
+	"TCP_NOTSENT_LOWAT", "TCP_SYNCNT", "TCP_LINGER2", "TCP_THIN_LINEAR_TIMEOUTS", "TCP_SAVE_SYN", "TCP_FASTOPEN", "TCP_INFO",
+	"IP_TOS", "IP_TTL", "IP_MTU_DISCOVER", "IP_FREEBIND", "IP_RECVERR", "IP_BIND_ADDRESS_NO_PORT",
 }
 
 // ReadOnly tells whether an option cannot be set.
-func ReadOnly(o Option) bool { return o == OptError || o == OptAccepting || o >= OptDomain }
+func ReadOnly(o Option) bool {
+	switch o {
+	case OptError, OptAccepting, OptDomain, OptType, OptProtocol, OptState:
+		return true
+	}
+	return false
+}
 
 // Families of sockets. All addresses are IPv4; to a socket of Dual they are mapped to IPv6.
 const (
@@ -58,6 +89,8 @@ type options [Options]int32
 func fresh(family int32) (o options) {
 	o[OptRcvLowat], o[OptNoDelay] = 1, 1 // the latter is set at once
 	o[OptKeepIdle], o[OptKeepIntvl], o[OptKeepCnt] = 7200, 75, 9
+	o[OptPacing], o[OptSynCount], o[OptLinger2] = math.MaxInt32, 6, 60
+	o[OptTTL], o[OptDiscover] = 64, syscall.IP_PMTUDISC_WANT
 	o[OptDomain], o[OptType], o[OptProtocol] = syscall.AF_INET, syscall.SOCK_STREAM, syscall.IPPROTO_TCP
 	if family == Dual {
 		o[OptDomain] = syscall.AF_INET6
@@ -67,9 +100,12 @@ func fresh(family int32) (o options) {
 
 // inherited are those of a connection that a listener accepts.
 func (o options) inherited() options {
-	o[OptPriority] = 0
+	o[OptPriority], o[OptFastOpen] = 0, 0
 	return o
 }
+
+// tosPriority is what SO_PRIORITY becomes by another IP_TOS.
+var tosPriority = map[int32]int32{0: 0, 0x10: 6}
 
 func (n step) setOpt() []Branch {
 	e, errno := n.tcpOf(n.p, n.op.Arg[0])
@@ -77,8 +113,16 @@ func (n step) setOpt() []Branch {
 		return n.fail(errno)
 	}
 	end, opt, v := &n.ends[e], n.op.Arg[1], n.op.Arg[2]
+	if opt == OptFastOpen && end.tcp != closed && end.tcp != listening {
+		return n.fail(einval)
+	}
+	was := end.opt[opt]
 	end.opt[opt] = v
 	switch opt {
+	case OptTOS:
+		if v != was {
+			end.opt[OptPriority] = tosPriority[v]
+		}
 	case OptLinger0, OptLinger:
 		end.opt[OptLinger0+OptLinger-opt] = 0
 	case OptSndBuf, OptRcvBuf:
@@ -107,10 +151,35 @@ func (n step) getOpt() []Branch {
 		return n.one(errno)
 	case opt == OptAccepting:
 		return n.one(truth(end.tcp == listening))
-	case (opt == OptSndBuf || opt == OptRcvBuf) && end.opt[opt] == 0: // the kernel adapts it
-		b := n.branch(most)
-		b.Lo = 1
+	}
+	if lo, hi, ok := n.adapted(end, opt); ok {
+		b := n.branch(hi)
+		b.Lo = lo
 		return []Branch{b}
 	}
 	return n.one(end.opt[opt])
 }
+
+// adapted is the range of an option whose value the kernel chooses; ok if it is one.
+func (s *State) adapted(e *endpoint, opt Option) (lo, hi int32, ok bool) {
+	switch v := e.opt[opt]; {
+	case (opt == OptSndBuf || opt == OptRcvBuf) && v == 0:
+		return 1, most, true
+	case opt == OptMaxSeg && (v == 0 || e.tcp != closed && e.tcp != listening):
+		return 48, 65_535, true
+	case opt == OptQuickAck:
+		return 0, 1, true
+	case opt == OptState:
+		state := tcpInfo[e.tcp]
+		if e.tcp == finWait && e.peer != none && s.ends[e.peer].strained { // whether FIN has arrived is not known
+			return finWait1, state, true
+		}
+		return state, state, true
+	}
+	return 0, 0, false
+}
+
+// tcpInfo is what TCP_INFO calls a state. A FIN that has found room is acknowledged: FIN_WAIT2.
+var tcpInfo = [tcpStates]int32{closed: 7, listening: 10, synSent: 2, established: 1, finWait: finWait1 + 1, closeWait: 8, lastAck: 9, closing: 11}
+
+const finWait1 = 4

@@ -106,16 +106,26 @@ func (n step) kill() []Branch {
 	return n.one(0)
 }
 
-// peeked is the endpoint that a process which sleeps in a receive with MSG_PEEK has seen bytes of.
-func (s *State) peeked(p int32) int32 {
+// peeking is the endpoint of a process that sleeps in a receive with MSG_PEEK.
+func (s *State) peeking(p int32) int32 {
 	k := s.procs[p].blocked
 	if k == nil || k.op.Kind != Recv || k.op.flags()&syscall.MSG_PEEK == 0 {
 		return none
 	}
-	if e, errno := s.tcpOf(p, k.op.Arg[0]); errno == 0 && size(s.ends[e].rx) > 0 {
-		return e
+	e, _ := s.tcpOf(p, k.op.Arg[0])
+	return e
+}
+
+// peeked is that endpoint if the receive has seen bytes.
+func (s *State) peeked(p int32) int32 {
+	e := s.peeking(p)
+	if e == none {
+		return none
 	}
-	return none
+	if _, stop := s.ends[e].next(); stop == 0 {
+		return none
+	}
+	return e
 }
 
 func (n step) sigAct() []Branch {

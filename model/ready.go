@@ -68,11 +68,14 @@ func (s *State) tcpMask(e *endpoint) (must, may int32) {
 		must |= evIn | evRdNorm | evRdHup
 	}
 	if e.tcp != synSent {
-		switch {
-		case e.sure >= e.opt[OptRcvLowat]:
+		switch low := e.opt[OptRcvLowat] + truth(e.hidden()); {
+		case e.sure >= low:
 			must |= evIn | evRdNorm
-		case size(e.rx) >= e.opt[OptRcvLowat]:
+		case size(e.rx) >= low:
 			may |= evIn | evRdNorm
+		}
+		if e.urg.state == urgentHere {
+			must |= evPri
 		}
 		if e.peer != none && e.shut&shutWr == 0 && s.ends[e.peer].strained {
 			may |= evOut | evWrNorm

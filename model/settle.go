@@ -130,14 +130,17 @@ func (s *State) wasReset(e int32) {
 	s.wake(e, all)
 }
 
-// data is the arrival of bytes that from has sent to e.
-func (s *State) data(from, e int32, x Extent) {
+// data is the arrival of bytes that from has sent to e, the last of them perhaps urgent.
+func (s *State) data(from, e int32, x Extent, urgent bool) {
 	end := &s.ends[e]
-	switch {
-	case end.tcp == closed:
+	if end.tcp == closed {
 		s.emit(from, rst)
 		return
-	case end.deaf():
+	}
+	if urgent {
+		s.marked(e, x.N)
+	}
+	if end.deaf() {
 		s.emit(e, useless) // it may have to wait for room
 		return
 	}
@@ -155,7 +158,12 @@ func (s *State) data(from, e int32, x Extent) {
 		end.strained = true
 		end.sure = max(end.sure, certain)
 	}
-	s.wake(e, in)
+	switch low := end.opt[OptRcvLowat]; {
+	case total >= low:
+		s.wake(e, in)
+	case end.strained:
+		s.perhaps(e, in)
+	}
 }
 
 // refuseData is the arrival of data that nobody will read: the whole connection is reset.

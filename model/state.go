@@ -113,6 +113,7 @@ type endpoint struct {
 	own  uint8 // what of it this end asked for itself
 	done bool  // FIN has come
 	err  int32
+	urg  urgent
 
 	bound    bool // by bind: the address outlives the connection
 	timeWait bool

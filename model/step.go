@@ -149,8 +149,9 @@ func (n step) interrupted() Branch {
 	got, seen := me.got, n.peeked(n.p)
 	me.blocked, me.got = nil, nil
 	if seen != none {
-		total := min(size(n.ends[seen].rx), n.op.Arg[1])
-		return n.received(seen, nil, min(n.ends[seen].sure, total), total)
+		skip, stop := n.ends[seen].next()
+		total := min(stop, n.op.Arg[1])
+		return n.received(seen, nil, min(n.ends[seen].sure-skip, total), total)
 	}
 	if len(got) == 0 {
 		return n.branch(-eintr)

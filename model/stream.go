@@ -42,11 +42,11 @@ func (n step) send() []Branch {
 		return append([]Branch{n.sent(e, want, want)}, asleep.sleep(0, 0)...)
 	}
 	var b []Branch
+	full := n.on(n.clone())
 	if queued < most {
 		b = append(b, n.sent(e, 1, want))
 	}
 	if queued+want > certain {
-		full := n.on(n.clone())
 		full.ends[full.ends[e].peer].strained = true
 		b = append(b, full.fail(eagain)...)
 	}
@@ -63,7 +63,7 @@ func (n step) sent(e, lo, hi int32) Branch {
 			if r < n.op.Arg[1] {
 				next.ends[next.ends[e].peer].strained = true
 			}
-			next.data(e, next.ends[e].peer, Extent{ID: n.op.ID, N: r})
+			next.data(e, next.ends[e].peer, Extent{ID: n.op.ID, N: r}, n.op.flags()&syscall.MSG_OOB != 0)
 		}
 		next.settle()
 		return next
@@ -101,9 +101,20 @@ func (n step) recv() []Branch {
 	if end.tcp == listening {
 		return n.fail(enotconn)
 	}
+	if flags&syscall.MSG_OOB != 0 {
+		return n.recvUrgent(e)
+	}
 	me := &n.procs[n.p]
 	got := me.got
 	me.got = nil
+	if len(got) > 0 && end.atMark() {
+		return []Branch{n.received(e, got, 0, 0)}
+	}
+	peek := flags&syscall.MSG_PEEK != 0
+	if skip, _ := end.next(); skip > 0 && n.op.Arg[1] > 0 && !peek {
+		end.take(skip)
+	}
+	skip, stop := end.next()
 	want -= size(got)
 	wait := n.waits(end, flags)
 	target := max(1, min(end.opt[OptRcvLowat], n.op.Arg[1]))
@@ -113,11 +124,12 @@ func (n step) recv() []Branch {
 	if n.again != nil {
 		target = n.again.target
 	}
-	hi := min(want, size(end.rx))
-	lo := min(hi, end.sure)
+	hi := min(want, stop)
+	lo := min(hi, end.sure-skip)
+	marked := end.urg.state != noUrgent && end.urg.mark > 0
 	over := end.err != 0 || end.tcp == closed || end.shut&shutRd != 0
 	switch {
-	case n.again != nil && !over && 0 < size(end.rx) && size(end.rx) < end.opt[OptRcvLowat]:
+	case n.again != nil && !over && (peek || !marked) && 0 < size(end.rx) && size(end.rx) < end.opt[OptRcvLowat]:
 		me.got = got
 		return n.sleepFor(target, 0, 0) // it is not even woken, whatever SO_RCVLOWAT was when it fell asleep
 	case n.op.Arg[1] == 0 && end.sure > 0:
@@ -128,18 +140,16 @@ func (n step) recv() []Branch {
 		return append([]Branch{n.received(e, got, min(1, hi), hi)}, lost.recv()...)
 	case len(end.rx) > 0 && end.sure == 0: // it has shut its side, so reading has told nobody of the room
 		return []Branch{n.received(e, got, 0, hi)}
-	case hi > 0 && (size(got)+lo >= target || !wait || over || n.limit(end.opt[OptRcvTimeo]) != 0), len(got) > 0 && (over || lo == want):
+	case hi > 0 && (size(got)+lo >= target || !wait || over || marked && hi == stop || n.limit(end.opt[OptRcvTimeo]) != 0), len(got) > 0 && (over || lo == want):
 		return []Branch{n.received(e, got, lo, hi)}
 	case hi > 0: // it keeps what there is and waits for more
 		var b []Branch
 		if hi == want { // all of it is on the way, and reading makes room for it
 			b = append(b, n.on(n.clone()).received(e, got, hi, hi))
 		}
-		if flags&syscall.MSG_PEEK == 0 {
-			var first []Extent
-			first, end.rx = split(end.rx, hi)
+		if !peek {
+			me.got = append(slices.Clip(got), end.take(hi)...)
 			end.sure = size(end.rx)
-			me.got = append(slices.Clip(got), first...)
 		}
 		return append(b, n.sleepFor(target, 0, 0)...)
 	case len(got) > 0:
@@ -171,7 +181,9 @@ func (n step) received(e int32, got []Extent, lo, hi int32) Branch {
 	b.Lo = had + lo
 	if n.op.flags()&syscall.MSG_TRUNC == 0 {
 		b.Bytes = func(r int32) []Extent {
-			first, _ := split(n.ends[e].rx, r-had)
+			skip, _ := n.ends[e].next()
+			_, read := split(n.ends[e].rx, skip)
+			first, _ := split(read, r-had)
 			return append(slices.Clip(got), first...)
 		}
 	}
@@ -181,9 +193,8 @@ func (n step) received(e int32, got []Extent, lo, hi int32) Branch {
 	b.Next = func(r int32) *State {
 		next := n.clone()
 		end := &next.ends[e]
-		_, end.rx = split(end.rx, r-had)
+		end.take(r - had)
 		total := size(end.rx)
-		end.sure = max(end.sure-(r-had), 0)
 		if end.tcp != closed && end.shut&shutRd == 0 {
 			end.sure = min(total, max(end.sure, 1)) // the window is told when there is much room, or no data
 		}
@@ -213,8 +224,13 @@ func (n step) inq() []Branch {
 		return n.fail(enotsock)
 	}
 	end := &n.ends[n.files[f].end]
-	if end.tcp == listening {
+	switch {
+	case n.op.Arg[1] != 0:
+		return n.one(truth(end.atMark()))
+	case end.tcp == listening:
 		return n.fail(einval)
+	case end.opt[OptOOBInline] == 0 && end.urg.state != noUrgent && end.urg.mark < size(end.rx):
+		return n.one(end.urg.mark)
 	}
 	b := n.branch(size(end.rx))
 	b.Lo = end.sure

@@ -15,7 +15,7 @@ enum { TCPS_ESTABLISHED = 1, TCPS_CLOSE_WAIT = 8 };
 #define GIVE_UP_OPS 256
 #define GIVE_UP_NS 2000000000ll /* longer than it takes either end to look for a monitor again */
 
-static int tcp_info(int fd, struct tcp_info *ti)
+int sd_tcp_info(int fd, struct tcp_info *ti)
 {
 	socklen_t len = sizeof *ti;
 	memset(ti, 0, sizeof *ti);
@@ -30,34 +30,13 @@ static int64_t kernel_written(int fd, int end)
 	for (int i = 0; i < 16; i++) {
 		struct tcp_info a, b;
 		int q;
-		if (tcp_info(fd, &a) < 0 || sd_sys(SYS_ioctl, fd, SIOCOUTQ, &q) < 0 || tcp_info(fd, &b) < 0 ||
+		if (sd_tcp_info(fd, &a) < 0 || sd_sys(SYS_ioctl, fd, SIOCOUTQ, &q) < 0 || sd_tcp_info(fd, &b) < 0 ||
 		    (b.tcpi_state != TCPS_ESTABLISHED && b.tcpi_state != TCPS_CLOSE_WAIT))
 			return -1;
 		if (a.tcpi_bytes_acked == b.tcpi_bytes_acked)
 			return a.tcpi_bytes_acked + q - (end == 0);
 	}
 	return -1;
-}
-
-uint64_t sd_kernel_received(int fd)
-{
-	struct tcp_info ti;
-	return tcp_info(fd, &ti) < 0 ? 0 : ti.tcpi_bytes_received;
-}
-
-/* Bytes of the first n that are still to be read from the anchor. A FIN counts as a byte received,
- * in some states only, but it comes after all n: once n have arrived, SIOCINQ alone tells. */
-uint64_t sd_kernel_left(int fd, uint64_t n)
-{
-	for (int i = 0; i < 1000; i++) {
-		struct tcp_info a, b;
-		int q;
-		if (tcp_info(fd, &a) < 0 || sd_sys(SYS_ioctl, fd, SIOCINQ, &q) < 0 || tcp_info(fd, &b) < 0)
-			break;
-		if (a.tcpi_bytes_received == b.tcpi_bytes_received)
-			return a.tcpi_bytes_received >= n ? (uint64_t)q : n - (a.tcpi_bytes_received - q);
-	}
-	return 1;
 }
 
 void sd_conn_keep(struct sd_conn *c, int fd, unsigned why)
@@ -101,14 +80,14 @@ void sd_conn_disconnected(struct sd_conn *c, int fd)
 void sd_conn_shut(struct sd_conn *c, int fd)
 {
 	struct tcp_info ti;
-	if (sd_peek(&c->slot->hdr.rd_shut[c->end]) && tcp_info(fd, &ti) == 0 && ti.tcpi_state != TCPS_ESTABLISHED &&
+	if (sd_peek(&c->slot->hdr.rd_shut[c->end]) && sd_tcp_info(fd, &ti) == 0 && ti.tcpi_state != TCPS_ESTABLISHED &&
 	    ti.tcpi_state != TCPS_CLOSE_WAIT)
 		sd_xchg(&sd_in(c)->rx_watch.closed, SD_CLOSING);
 }
 
-/* Somebody writes to it without us: our direction is TCP's from here on, for good. What the peer has put,
- * or puts, into its ring only our own read sees. 1: it was promoted. */
-static int written_unseen(struct sd_conn *c, int fd, unsigned why)
+/* Our direction is TCP's from here on, for good: somebody writes to it without us, or what is sent has a mark. What
+ * the peer has put, or puts, into its ring only our own read sees. 1: it was promoted. */
+int sd_conn_to_tcp(struct sd_conn *c, int fd, unsigned why)
 {
 	sd_conn_keep(c, fd, why);
 	if (!sd_attached(c))
@@ -123,13 +102,13 @@ static int written_unseen(struct sd_conn *c, int fd, unsigned why)
 /* By libc's stdio, and programs that are started with the connection as their standard output. */
 void sd_conn_stdio(struct sd_conn *c, int fd, int to)
 {
-	if (written_unseen(c, fd, SD_STATUS_STDIO) && to == 0)
+	if (sd_conn_to_tcp(c, fd, SD_STATUS_STDIO) && to == 0)
 		sd_stdio_input();
 }
 
 void sd_conn_inherited(struct sd_conn *c, int fd)
 {
-	if (written_unseen(c, fd, SD_STATUS_FORKED))
+	if (sd_conn_to_tcp(c, fd, SD_STATUS_FORKED))
 		sd_count(SD_COUNT_EXEC_INHERITED);
 }
 
@@ -273,7 +252,7 @@ int sd_conn_readable(struct sd_conn *c, int fd)
 	struct sd_direction *in = sd_in(c);
 	uint64_t unread = sd_rx_unread(&c->rx), low = sd_peek(&in->rx.low);
 	int q;
-	if (low > 1 && unread < low && sd_peek(&in->rx.rgen) == 0 && sd_sys(SYS_ioctl, fd, SIOCINQ, &q) == 0)
+	if (low > 1 && unread < low && sd_rx_on_tcp(in) && sd_sys(SYS_ioctl, fd, SIOCINQ, &q) == 0)
 		unread += q;
 	return unread != 0 && unread >= low;
 }

@@ -4,12 +4,12 @@
 
 #include "epoll.h"
 
-/* Of an anchor the kernel set reports the end of stream and what comes on TCP; space there only while
- * our direction is on TCP. */
+/* Of an anchor the kernel set reports the end of stream, what comes on TCP, and an urgent byte; space there only
+ * while our direction is on TCP. */
 uint32_t sd_anchor_events(struct sd_conn *c, uint32_t events)
 {
 	struct sd_direction *out = sd_out(c);
-	uint32_t og = sd_tx_gen(out), e = EPOLLIN | EPOLLRDHUP | EPOLLET;
+	uint32_t og = sd_tx_gen(out), e = EPOLLIN | EPOLLRDHUP | EPOLLET | (events & EPOLLPRI);
 	if (og == 0 || sd_class_of(out, og) == SD_CLASS_TCP)
 		e |= events & EPOLLOUT;
 	return e;
@@ -359,7 +359,8 @@ int sd_set_ctl(struct sd_set *s, int op, int fd, struct epoll_event *ev)
 		r = sd_sys(SYS_epoll_ctl, s->fd, op, fd, ev);
 	} else if (op == EPOLL_CTL_DEL) {
 		r = sd_set_kernel(s, op, fd, 0, 0);
-		sd_member_unlink(m);
+		if (r == 0) /* one whose number is closed while a duplicate lives stays */
+			sd_member_unlink(m);
 	} else if (op == EPOLL_CTL_MOD && ev && ((ev->events | m->events) & EPOLLEXCLUSIVE)) {
 		r = -EINVAL; /* as Linux; the kernel set may hold other events than the program asked for */
 	} else if (op == EPOLL_CTL_MOD && ev) {

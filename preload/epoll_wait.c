@@ -9,17 +9,12 @@
 #define SPIN_NS 20000
 #define SETTLE_NS 1000000
 
-/* An edge needs a later Tail than the last evaluation saw: its mark may come after that. */
-static int on_tcp(struct sd_direction *in)
-{
-	return sd_peek(&in->rx.rgen) == 0 || sd_class_of(in, sd_tx_gen(in)) == SD_CLASS_TCP;
-}
-
 static uint64_t received_on_tcp(struct sd_member *m)
 {
-	return on_tcp(sd_in(m->conn)) ? sd_kernel_received(m->conn->fd) : 0;
+	return sd_rx_on_tcp(sd_in(m->conn)) ? sd_kernel_received(m->conn->fd) : 0;
 }
 
+/* An edge needs a later Tail than the last evaluation saw: its mark may come after that. */
 static void remember(struct sd_member *m)
 {
 	m->seen_tail = sd_load(&sd_in(m->conn)->tx.tail);
@@ -134,12 +129,12 @@ static int collect(struct sd_set *s, struct epoll_event *ev, int max)
 static void anchor_event(struct sd_member *m, uint32_t e)
 {
 	struct sd_conn *c = m->conn;
-	int rx_tcp = on_tcp(sd_in(c)) && (!(m->events & EPOLLET) || received_on_tcp(m) != m->seen_tcp);
+	int rx_tcp = sd_rx_on_tcp(sd_in(c)) && (!(m->events & EPOLLET) || received_on_tcp(m) != m->seen_tcp);
 	uint32_t ends = e & (EPOLLRDHUP | EPOLLHUP | EPOLLERR);
 	if (ends)
 		sd_conn_hung_up(c, c->fd, ends & (EPOLLRDHUP | EPOLLHUP));
 	/* Which bit is new the kernel does not say: on TCP an edge too many is better than one too few. */
-	if ((ends & ~m->reported) || (!ends && rx_tcp && (e & EPOLLIN)) || (e & m->events & EPOLLOUT))
+	if ((ends & ~m->reported) || (!ends && rx_tcp && (e & EPOLLIN)) || (e & m->events & (EPOLLOUT | EPOLLPRI)))
 		sd_member_heat(m);
 }
 

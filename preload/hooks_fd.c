@@ -236,7 +236,7 @@ static int ring_comes_first(struct sd_conn *c, int fd)
 {
 	struct sd_direction *in = sd_in(c);
 	return sd_tx_gen(in) != 0 && sd_rx_unread(&c->rx) != 0 &&
-	       (sd_peek(&in->rx.rgen) != 0 || sd_kernel_left(fd, sd_peek(&in->seg.base[1])) == 0);
+	       (sd_peek(&in->rx.rgen) != 0 || sd_kernel_left(c, fd) == 0);
 }
 
 SD_EXPORT int ioctl(int fd, unsigned long request, ...)
@@ -256,7 +256,7 @@ SD_EXPORT int ioctl(int fd, unsigned long request, ...)
 	struct sd_direction *in = sd_attached(c) ? sd_in(c) : NULL;
 	/* What TCP still has on its way, or lost to RST, comes before the ring. */
 	if (request == FIONREAD && in && sd_tx_gen(in) != 0 &&
-	    (sd_peek(&in->rx.rgen) != 0 || sd_kernel_left(fd, sd_peek(&in->seg.base[1])) <= (uint64_t)*(int *)arg)) {
+	    (sd_peek(&in->rx.rgen) != 0 || sd_kernel_left(c, fd) <= (uint64_t)*(int *)arg)) {
 		uint64_t more = sd_rx_unread(&c->rx);
 		*(int *)arg += more < 1 << 30 ? (int)more : 1 << 30;
 	}

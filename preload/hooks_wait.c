@@ -78,7 +78,37 @@ static int concerned(int n, const fd_set *r, const fd_set *w, const fd_set *x)
 	return 0;
 }
 
-/* select(2) in terms of poll: readable is IN, HUP or ERR, writable OUT or ERR, exceptional PRI. */
+/* What a descriptor shows in the sets that it was looked for in: readable is IN, HUP or ERR, writable OUT or ERR,
+ * exceptional PRI. */
+enum { SHOWS_R = 1, SHOWS_W = 2, SHOWS_X = 4 }; /* bits in the order of the sets */
+static int shows(const struct pollfd *p)
+{
+	short e = p->revents, a = p->events;
+	return ((a & POLLIN) && (e & (POLLIN | POLLRDNORM | POLLRDBAND | POLLHUP | POLLERR)) ? SHOWS_R : 0) |
+	       ((a & POLLOUT) && (e & (POLLOUT | POLLWRNORM | POLLWRBAND | POLLERR)) ? SHOWS_W : 0) |
+	       ((a & POLLPRI) && (e & POLLPRI) ? SHOWS_X : 0);
+}
+
+/* poll, but for what ends it and shows in no set: HUP, and nobody reads. That says nothing new later. */
+static long poll_for_sets(struct pollfd *p, int n, int64_t deadline, const void *mask)
+{
+	long got;
+	int useful;
+	do {
+		useful = 0;
+		got = sd_poll(p, n, deadline, mask);
+		for (int i = 0; i < n; i++) {
+			if (p[i].fd >= 0 && (p[i].revents & POLLNVAL) && got >= 0)
+				got = -EBADF;
+			useful |= shows(&p[i]);
+			if (got > 0 && p[i].revents && !shows(&p[i]))
+				p[i].fd = -1;
+		}
+	} while (got > 0 && !useful);
+	return got;
+}
+
+/* select(2) in terms of poll. */
 static long select_by_poll(int n, fd_set *r, fd_set *w, fd_set *x, int64_t deadline, const void *mask)
 {
 	/* On the stack, where a handler that jumps away leaves nothing behind. */
@@ -92,10 +122,7 @@ static long select_by_poll(int n, fd_set *r, fd_set *w, fd_set *x, int64_t deadl
 		if (want)
 			p[k++] = (struct pollfd){fd, want, 0};
 	}
-	long got = sd_poll(p, k, deadline, mask);
-	for (int i = 0; got >= 0 && i < k; i++)
-		if (p[i].revents & POLLNVAL)
-			got = -EBADF;
+	long got = poll_for_sets(p, k, deadline, mask);
 	if (got >= 0) {
 		size_t bytes = (n + 63) / 64 * 8;
 		fd_set *all[3] = {r, w, x};
@@ -103,13 +130,10 @@ static long select_by_poll(int n, fd_set *r, fd_set *w, fd_set *x, int64_t deadl
 			if (all[j])
 				memset(all[j], 0, bytes);
 		for (int i = 0; i < k; i++) {
-			short e = p[i].revents, a = p[i].events;
-			if ((a & POLLIN) && (e & (POLLIN | POLLRDNORM | POLLRDBAND | POLLHUP | POLLERR)))
-				put(r, p[i].fd), count++;
-			if ((a & POLLOUT) && (e & (POLLOUT | POLLWRNORM | POLLWRBAND | POLLERR)))
-				put(w, p[i].fd), count++;
-			if ((a & POLLPRI) && (e & POLLPRI))
-				put(x, p[i].fd), count++;
+			int s = shows(&p[i]);
+			for (int j = 0; j < 3; j++)
+				if (s & 1 << j)
+					put(all[j], p[i].fd), count++;
 		}
 		got = count;
 	}

@@ -63,7 +63,7 @@ static void ask(struct pollfd *k, const struct pollfd *fds, nfds_t n)
 			continue;
 		uint32_t og = sd_tx_gen(sd_out(c));
 		int tx_tcp = og == 0 || sd_class_of(sd_out(c), og) == SD_CLASS_TCP;
-		k[i].events = tx_tcp ? fds[i].events & POLLOUT : 0;
+		k[i].events = fds[i].events & (tx_tcp ? POLLOUT | POLLPRI : POLLPRI);
 		if (!(c->kev & POLLRDHUP))
 			k[i].events |= fds[i].events & POLLIN ? POLLIN | POLLRDHUP : fds[i].events & POLLRDHUP;
 		if (c->kev & POLLHUP)

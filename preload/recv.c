@@ -106,16 +106,21 @@ static void look(struct sd_conn *c, size_t want)
 	c->patience = sd_rx_avail(rx) == now ? 256 : 0;
 }
 
+/* The next byte of TCP is urgent: a receive that has something ends here. */
+static int at_mark(int fd)
+{
+	int at = 0;
+	return sd_sys(SYS_ioctl, fd, SIOCATMARK, &at) < 0 || at;
+}
+
 /* Of done bytes the ring gave the last it has: what follows it on TCP, up to an urgent mark, belongs to
  * the same receive. Not while bytes from before the ring were only peeked at: they come first there. */
 static ssize_t and_after(struct sd_conn *c, int fd, const struct iovec *iov, int n, size_t skip, size_t done,
 			 size_t want, int flags)
 {
 	struct sd_direction *d = sd_in(c);
-	int marked = 0;
 	if (done == want || sd_peek(&d->rx.rgen) == 0 || sd_class_of(d, c->rx.gen) != SD_CLASS_TCP ||
-	    sd_base_of(d, c->rx.gen) != c->rx.tail ||
-	    sd_sys(SYS_ioctl, fd, SIOCATMARK, &marked) < 0 || marked)
+	    sd_base_of(d, c->rx.gen) != c->rx.tail || at_mark(fd))
 		return done;
 	ssize_t r = kernel_recv(fd, iov, n, skip + done, want - done, flags & ~MSG_WAITALL);
 	if (r < 0 && r != -EAGAIN)
@@ -144,7 +149,7 @@ static ssize_t ring_try(struct sd_conn *c, int fd, const struct iovec *iov, int 
 			if (r > 0 || sd_tx_gen(d) == 0)
 				return r;
 		}
-		uint64_t left = sd_kernel_left(fd, sd_peek(&d->seg.base[1]));
+		uint64_t left = sd_kernel_left(c, fd);
 		if (left != 0) {
 			ssize_t r = kernel_recv(fd, iov, n, skip, left < want ? left : want, flags & ~MSG_WAITALL);
 			if (r != (ssize_t)left || left == want)
@@ -214,7 +219,7 @@ static size_t enough(struct sd_conn *c, int fd, int flags, size_t want)
 /* came: something that a receive would tell of. */
 static int came(struct sd_conn *c, int fd)
 {
-	struct pollfd p = {fd, POLLIN | POLLRDHUP, 0};
+	struct pollfd p = {fd, POLLIN | POLLRDHUP | POLLPRI, 0};
 	struct timespec zero = {0, 0};
 	return sd_sys(SYS_ppoll, &p, 1, &zero, 0, 8) == 1 ||
 	       (sd_attached(c) && (sd_conn_mask(c, fd) & (POLLIN | POLLERR)));
@@ -243,6 +248,18 @@ int sd_recv_fast(struct sd_conn *c, void *b, size_t n)
 	return done;
 }
 
+/* A receive that has some bytes, and might wait for more, has come to an urgent one: of a peek only MSG_OOB knows. */
+static int stopped(struct sd_conn *c, int fd, int peek)
+{
+	char b;
+	if (sd_attached(c) && !sd_rx_on_tcp(sd_in(c)))
+		return 0;
+	if (!peek)
+		return at_mark(fd);
+	int passed = at_mark(fd) && !(sd_attached(c) && sd_rx_unread(&c->rx) != 0);
+	return !passed && sd_sys(SYS_recvfrom, fd, &b, 1, MSG_OOB | MSG_PEEK, 0, 0) == 1;
+}
+
 ssize_t sd_recv(struct sd_conn *c, int fd, const struct iovec *iov, int n, int flags, struct msghdr *mh)
 {
 	ssize_t r = sd_iov_len(iov, n);
@@ -266,6 +283,8 @@ ssize_t sd_recv(struct sd_conn *c, int fd, const struct iovec *iov, int n, int f
 			r = 0;
 			break;
 		}
+		if (done && stopped(c, fd, peek))
+			break;
 		size_t skip = peek ? 0 : done;
 		if (!sd_attached(c)) {
 			r = kernel_recv(fd, iov, n, skip, want - skip, flags & ~MSG_WAITALL);

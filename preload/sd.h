@@ -175,10 +175,13 @@ void sd_conn_tell_buffers(struct sd_conn *c); /* in the slot, when attached */
 uint32_t sd_low_water(struct sd_conn *c, int fd); /* SO_RCVLOWAT */
 int sd_conn_promote(struct sd_conn *c, int fd);	 /* 1: our sending direction is on the ring now */
 void sd_conn_share_tx(struct sd_conn *c); /* others send, too: under the lock, and promoted no more */
+int sd_conn_to_tcp(struct sd_conn *c, int fd, unsigned why); /* the same, for good; of a candidate, too */
 int sd_conn_demote_tx(struct sd_conn *c);	 /* our sending direction goes to TCP; 1: it was on a ring */
 void sd_conn_hung_up(struct sd_conn *c, int fd, short events); /* the anchor showed POLLRDHUP or POLLHUP */
+struct tcp_info;
+int sd_tcp_info(int fd, struct tcp_info *ti);
 uint64_t sd_kernel_received(int fd);
-uint64_t sd_kernel_left(int fd, uint64_t n);	 /* bytes of the first n not yet read from the anchor */
+uint64_t sd_kernel_left(struct sd_conn *c, int fd); /* bytes before the ring not yet read from the anchor */
 int sd_conn_readable(struct sd_conn *c, int fd); /* as much as SO_RCVLOWAT asks for is in the ring or before it */
 short sd_conn_mask(struct sd_conn *c, int fd);	 /* POLL… bits that hold now */
 int sd_nonblock(struct sd_conn *c, int fd, int flags);
@@ -187,6 +190,11 @@ extern sd_mutex sd_promote_mutex; /* attach, fork and state changes exclude each
 
 static inline struct sd_direction *sd_out(struct sd_conn *c) { return &c->slot->dir[c->end]; }
 static inline struct sd_direction *sd_in(struct sd_conn *c) { return &c->slot->dir[!c->end]; }
+/* What comes next may come by TCP: before the ring, or after it. */
+static inline int sd_rx_on_tcp(struct sd_direction *in)
+{
+	return sd_peek(&in->rx.rgen) == 0 || sd_class_of(in, sd_tx_gen(in)) == SD_CLASS_TCP;
+}
 static inline int sd_attached(struct sd_conn *c) { return sd_load(&c->state) == SD_ST_ATTACHED; }
 
 /* ---- monitor client (client.c) ---- */

@@ -205,14 +205,8 @@ ssize_t sd_send(struct sd_conn *c, int fd, const struct iovec *iov, int n, int f
 		return r;
 	sd_cancellation_point();
 	sd_handled = SD_NOTHING;
-	if (flags & MSG_OOB) {
-		if (sd_attached(c)) {
-			sd_conn_demote_tx(c);
-			sd_members_on_tcp(c);
-		} else {
-			sd_conn_keep(c, fd, SD_STATUS_OPTION);
-		}
-	}
+	if (flags & MSG_OOB)
+		sd_conn_to_tcp(c, fd, SD_STATUS_OPTION);
 	for (;;) {
 		if (c->reset && sd_peek(&c->slot->hdr.err[c->end]) == 0) {
 			r = -EPIPE;

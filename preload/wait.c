@@ -34,7 +34,7 @@ int sd_ready(struct sd_conn *c, int fd, int what)
 	if (sd_peek(&d->rx.low) > 1 && sd_class_of(d, gen) != SD_CLASS_TCP)
 		return sd_conn_readable(c, fd);
 	if (sd_peek(&d->rx.rgen) == 0) /* the last bytes on TCP wake us through the anchor */
-		return sd_kernel_left(fd, sd_peek(&d->seg.base[1])) == 0;
+		return sd_kernel_left(c, fd) == 0;
 	return sd_class_of(d, sd_peek(&d->rx.rgen)) != SD_CLASS_TCP && sd_rx_new(d);
 }
 
@@ -163,7 +163,7 @@ int sd_park(struct sd_conn *c, int fd, int what, int64_t deadline, size_t done)
 	if (!armed && attached)
 		sd_count(SD_COUNT_WATCH_FULL);
 	if (what == SD_WAIT_RX)
-		p[0].events = POLLIN | POLLRDHUP;
+		p[0].events = POLLIN | POLLRDHUP | POLLPRI; /* an urgent byte wakes who wants more */
 	else if (what != SD_WAIT_MORE && (!attached || sd_tx_gen(sd_out(c)) == 0))
 		p[0].events = POLLOUT;
 	else

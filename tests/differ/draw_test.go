@@ -24,8 +24,9 @@ type style struct {
 type drawer struct {
 	*plan
 	random *rand.Rand
-	sleepy bool // calls may sleep
-	big    bool // sends may be larger than a window
+	sleepy bool  // calls may sleep
+	big    bool  // sends may be larger than a window
+	urgent int32 // how often MSG_OOB is drawn, in percent
 }
 
 var seedBits = rapid.SliceOfN(rapid.Bool(), 64, 64)
@@ -80,6 +81,7 @@ func draw(t *rapid.T, st style, c *coverage, worker int) *program {
 	case n >= 88:
 		d.big = true
 	}
+	d.urgent = d.pick(0, 0, 0, 5, 35)
 	if how := d.pick(model.SigIgnore, model.SigIgnore, model.SigHandler, model.SigDefault); how != model.SigDefault {
 		d.do(0, model.SigAct, int32(syscall.SIGPIPE), how)
 	}

@@ -44,7 +44,7 @@ func (d *drawer) family() int32 {
 }
 
 func (d *drawer) drawSend(p int32) {
-	flags := d.flags(syscall.MSG_DONTWAIT, 50, syscall.MSG_NOSIGNAL, 50, syscall.MSG_MORE, 15)
+	flags := d.flags(syscall.MSG_DONTWAIT, 50, syscall.MSG_NOSIGNAL, 50, syscall.MSG_MORE, 15, syscall.MSG_OOB, d.urgent)
 	if d.big {
 		flags |= syscall.MSG_DONTWAIT
 	}
@@ -56,7 +56,7 @@ func (d *drawer) drawSend(p int32) {
 }
 
 func (d *drawer) drawRecv(p int32) {
-	flags := d.flags(syscall.MSG_DONTWAIT, 50, syscall.MSG_PEEK, 30, syscall.MSG_WAITALL, 30, syscall.MSG_TRUNC, 10)
+	flags := d.flags(syscall.MSG_DONTWAIT, 50, syscall.MSG_PEEK, 30, syscall.MSG_WAITALL, 30, syscall.MSG_TRUNC, 10, syscall.MSG_OOB, d.urgent)
 	fd, n, form := d.conn(p), d.size(), d.form(model.Recv, 50)
 	if d.sleepy {
 		n = max(n, 1)
@@ -78,7 +78,8 @@ func (d *drawer) drawShutdown(p int32) {
 }
 
 var pollEvents = []int32{syscall.EPOLLIN, syscall.EPOLLOUT, syscall.EPOLLIN | syscall.EPOLLOUT, syscall.EPOLLRDHUP, 0,
-	syscall.EPOLLIN | syscall.EPOLLRDHUP, syscall.EPOLLIN | syscall.EPOLLOUT | syscall.EPOLLRDNORM | syscall.EPOLLWRNORM}
+	syscall.EPOLLIN | syscall.EPOLLRDHUP, syscall.EPOLLIN | syscall.EPOLLOUT | syscall.EPOLLRDNORM | syscall.EPOLLWRNORM,
+	syscall.EPOLLPRI, syscall.EPOLLPRI | syscall.EPOLLIN, syscall.EPOLLPRI | syscall.EPOLLOUT | syscall.EPOLLRDHUP}
 
 func (d *drawer) drawPoll(p int32) {
 	fd2, ms := int32(-1), int32(0)
@@ -142,10 +143,17 @@ var values = map[model.Option][]int32{
 	model.OptOOBInline: {0, 1}, model.OptRcvTimeo: {0, 8}, model.OptSndTimeo: {0, 8}, model.OptRcvLowat: {1, 2, 50}, model.OptLinger: {0, 1},
 	model.OptSndBuf: {100_000, 200_000}, model.OptRcvBuf: {100_000, 200_000}, model.OptKeepIdle: {30, 7200}, model.OptKeepIntvl: {10, 75},
 	model.OptKeepCnt: {3, 9}, model.OptUserTimeout: {0, 30_000}, model.OptPriority: {0, 3},
+	model.OptBusyPoll: {0, 50}, model.OptDontRoute: {0, 1}, model.OptBroadcast: {0, 1}, model.OptPacing: {1 << 30, 2_000_000_000},
+	model.OptMaxSeg: {0, 1000}, model.OptQuickAck: {0, 1}, model.OptUnsent: {0, 1 << 30}, model.OptSynCount: {3, 6}, model.OptLinger2: {30, 60},
+	model.OptThin: {0, 1}, model.OptSaveSyn: {0, 1}, model.OptFastOpen: {0, 5}, model.OptTOS: {0, 16}, model.OptTTL: {64, 5},
+	model.OptDiscover: {syscall.IP_PMTUDISC_WANT, syscall.IP_PMTUDISC_DO}, model.OptFreeBind: {0, 1}, model.OptRecvErr: {0, 1}, model.OptNoPort: {0, 1},
 }
 
 func (d *drawer) drawOption(p int32) {
 	fd, opt := d.tcp(p), d.between(0, model.Options-1)
+	if d.chance(int(d.urgent)) {
+		opt = model.OptOOBInline
+	}
 	if model.ReadOnly(opt) || d.chance(30) {
 		d.do(p, model.GetOpt, fd, opt)
 		return
@@ -157,7 +165,7 @@ func (d *drawer) drawAsk(p int32) {
 	if fd := d.tcp(p); d.chance(50) {
 		d.do(p, model.Name, fd, d.pick(0, 1))
 	} else {
-		d.do(p, model.Inq, fd)
+		d.do(p, model.Inq, fd, d.pick(0, 1))
 	}
 }
 

@@ -57,6 +57,8 @@ func (p *plan) tooLate(proc int32, kind model.Kind, args []int32) bool {
 		return p.sharedSet(proc, args[0])
 	case model.Fork:
 		return args[1] == model.ForkVfork
+	case model.Send:
+		return args[2]&syscall.MSG_OOB != 0 && p.state.Marked(proc, args[0])
 	}
 	return false
 }
@@ -92,6 +94,9 @@ func (p *plan) add(sleepy bool, proc int32, kind model.Kind, args ...int32) (r i
 	}
 	if asleep, peeking := p.state.Receiving(proc, op.Arg[0]); kind == model.Recv && (peeking || asleep && op.Arg[2]&syscall.MSG_PEEK != 0) {
 		return 0, false // "Application bug, race in MSG_PEEK", says the kernel, and copies bytes twice
+	}
+	if kind == model.Send && op.Arg[2]&syscall.MSG_OOB != 0 && !op.FlagLess() && !p.state.MayMark(proc, op.Arg[0], op.Arg[1]) {
+		return 0, false // the model does not know where the mark is
 	}
 	branches := p.state.Step(op)
 	maySleep, mustSleep, mayDie := preview(branches)

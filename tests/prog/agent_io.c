@@ -130,7 +130,7 @@ long recv_form(const int32_t *a, struct outcome *out)
 	return r;
 }
 
-enum { LINGER_0, RCVTIMEO, SNDTIMEO, LINGER = 7, OPTIONS = 22 };
+enum { LINGER_0, RCVTIMEO, SNDTIMEO, LINGER = 7, OPTIONS = 41 };
 
 // The options in the order of model.Option; those with a value that is no number are special.
 static const struct option { int level, name; } option[OPTIONS] = {
@@ -140,6 +140,11 @@ static const struct option { int level, name; } option[OPTIONS] = {
 	{SOL_SOCKET, SO_KEEPALIVE}, {IPPROTO_TCP, TCP_KEEPIDLE}, {IPPROTO_TCP, TCP_KEEPINTVL}, {IPPROTO_TCP, TCP_KEEPCNT},
 	{IPPROTO_TCP, TCP_USER_TIMEOUT}, {SOL_SOCKET, SO_OOBINLINE}, {SOL_SOCKET, SO_PRIORITY},
 	{SOL_SOCKET, SO_DOMAIN}, {SOL_SOCKET, SO_TYPE}, {SOL_SOCKET, SO_PROTOCOL},
+	{SOL_SOCKET, SO_BUSY_POLL}, {SOL_SOCKET, SO_DONTROUTE}, {SOL_SOCKET, SO_BROADCAST}, {SOL_SOCKET, SO_MAX_PACING_RATE},
+	{IPPROTO_TCP, TCP_MAXSEG}, {IPPROTO_TCP, TCP_QUICKACK}, {IPPROTO_TCP, TCP_NOTSENT_LOWAT},
+	{IPPROTO_TCP, TCP_SYNCNT}, {IPPROTO_TCP, TCP_LINGER2}, {IPPROTO_TCP, TCP_THIN_LINEAR_TIMEOUTS}, {IPPROTO_TCP, TCP_SAVE_SYN},
+	{IPPROTO_TCP, TCP_FASTOPEN}, {IPPROTO_TCP, TCP_INFO}, {IPPROTO_IP, IP_TOS}, {IPPROTO_IP, IP_TTL}, {IPPROTO_IP, IP_MTU_DISCOVER},
+	{IPPROTO_IP, IP_FREEBIND}, {IPPROTO_IP, IP_RECVERR}, {IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT},
 };
 
 long set_option(const int32_t *a)
@@ -163,7 +168,7 @@ long get_option(const int32_t *a)
 	const struct option *o = &option[a[1]];
 	struct linger l = {0, 0};
 	struct timeval tv = {0, 0};
-	int v = 0;
+	int v = 0; // of TCP_INFO, too: its first byte is the state
 	void *value = o->name == SO_LINGER && o->level == SOL_SOCKET ? (void *)&l : a[1] == RCVTIMEO || a[1] == SNDTIMEO ? (void *)&tv : &v;
 	socklen_t len = value == &v ? sizeof v : value == &l ? sizeof l : sizeof tv;
 	if (getsockopt(a[0], o->level, o->name, value, &len) < 0)
@@ -173,6 +178,6 @@ long get_option(const int32_t *a)
 	case LINGER: return l.l_onoff ? l.l_linger : 0;
 	case RCVTIMEO:
 	case SNDTIMEO: return tv.tv_sec * 1000 + tv.tv_usec / 1000;
-	default: return v;
+	default: return o->level == IPPROTO_TCP && o->name == TCP_INFO ? v & 0xff : v & INT32_MAX;
 	}
 }

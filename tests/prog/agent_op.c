@@ -238,7 +238,7 @@ static long call(int t, const struct op *o, struct outcome *out)
 	case K_GETFD: return fcntl(a[0], F_GETFD);
 	case K_SETOPT: return set_option(a);
 	case K_GETOPT: return get_option(a);
-	case K_INQ: return ioctl(a[0], FIONREAD, &v) < 0 ? -1 : v;
+	case K_INQ: return ioctl(a[0], a[1] ? SIOCATMARK : FIONREAD, &v) < 0 ? -1 : v;
 	case K_NAME: return do_name(a);
 	case K_POLL: return poll_form(a, out);
 	case K_EPCREATE: return epoll_create1(a[0]);

@@ -1,0 +1,73 @@
+/* How much of an anchor's bytes has come and is still to be read. */
+#include <errno.h>
+#include <linux/sockios.h>
+#include <linux/tcp.h>
+#include <sys/ioctl.h>
+
+#include "sd.h"
+
+enum { TCPS_CLOSE = 7 }; /* in what comes after it FIN has come; LISTEN is no connection */
+
+uint64_t sd_kernel_received(int fd)
+{
+	struct tcp_info ti;
+	return sd_tcp_info(fd, &ti) < 0 ? 0 : ti.tcpi_bytes_received;
+}
+
+/* SIOCINQ that does not end at an urgent byte. */
+static int unread(int fd)
+{
+	int q = 0, was = 0, on = 1;
+	socklen_t len = sizeof was;
+	sd_sys(SYS_getsockopt, fd, SOL_SOCKET, SO_OOBINLINE, &was, &len);
+	sd_sys(SYS_setsockopt, fd, SOL_SOCKET, SO_OOBINLINE, &on, sizeof on);
+	sd_sys(SYS_ioctl, fd, SIOCINQ, &q);
+	sd_sys(SYS_setsockopt, fd, SOL_SOCKET, SO_OOBINLINE, &was, sizeof was);
+	return q;
+}
+
+/* FIN, which counts as a byte received, is among those that have come after the first n. What ended a closed socket
+ * its error tells, which is kept; a single byte was FIN. */
+static int fin_came(struct sd_conn *c, int fd, const struct tcp_info *ti, uint64_t n)
+{
+	int e = 0;
+	socklen_t len = sizeof e;
+	if (ti->tcpi_state != TCPS_CLOSE || ti->tcpi_bytes_received == n + 1)
+		return ti->tcpi_state >= TCPS_CLOSE;
+	sd_sys(SYS_getsockopt, fd, SOL_SOCKET, SO_ERROR, &e, &len);
+	if (e)
+		sd_store(&c->slot->hdr.err[c->end], e);
+	return e == 0 || e == EPIPE;
+}
+
+/* Of data bytes on the anchor some have come after the first n, by a direction that has gone back to TCP. */
+static uint64_t left_of(int fd, uint64_t n, uint64_t data)
+{
+	uint64_t read = data - unread(fd);
+	return read < n ? n - read : 0;
+}
+
+/* Bytes of the first n, before the ring, that are still to be read from the anchor. After them nothing comes but
+ * FIN, which counts in some states only, unless the direction has gone back to TCP: once n have arrived, SIOCINQ
+ * alone tells. */
+uint64_t sd_kernel_left(struct sd_conn *c, int fd)
+{
+	struct sd_direction *in = sd_in(c);
+	uint64_t n = sd_peek(&in->seg.base[1]);
+	for (int i = 0; i < 1000; i++) {
+		int back = sd_class_of(in, sd_tx_gen(in)) == SD_CLASS_TCP;
+		struct tcp_info a, b;
+		int q;
+		if (sd_tcp_info(fd, &a) < 0 || sd_sys(SYS_ioctl, fd, SIOCINQ, &q) < 0 || sd_tcp_info(fd, &b) < 0)
+			break;
+		uint64_t came = a.tcpi_bytes_received;
+		if (came != b.tcpi_bytes_received)
+			continue;
+		if (came < n)
+			return n - (came - q);
+		if (back && came > n)
+			came -= fin_came(c, fd, &a, n);
+		return came > n && back ? left_of(fd, n, came) : (uint64_t)q;
+	}
+	return 1;
+}

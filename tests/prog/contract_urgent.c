@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: Apache-2.0
+// Urgent data: who waits is told of it, and a receive that waits for more ends before it.
+#include "contract.h"
+
+static void wakes_poll(struct link *l)
+{
+	uint8_t b[4];
+	for (int i = 0; i < 3; i++) {
+		struct pollfd p = {l->s, POLLPRI, 0};
+		post_asleep(l, OP_URGENT, 0);
+		EQ(poll(&p, 1, LONG), 1);
+		EQ(p.revents, POLLPRI);
+		EQ(answer(l), 1);
+		EQ(recv(l->s, b, 1, MSG_OOB), 1);
+		verify(l, b, 1);
+		EQ(poll(&p, 1, 0), 0);
+		ERR(recv(l->s, b, 1, MSG_DONTWAIT), EAGAIN); // which leaves it behind
+	}
+}
+
+static void wakes_select(struct link *l)
+{
+	uint8_t b[4];
+	fd_set x;
+	FD_ZERO(&x);
+	FD_SET(l->s, &x);
+	post_asleep(l, OP_URGENT, 0);
+	EQ(select(l->s + 1, NULL, NULL, &x, NULL), 1);
+	EQ(FD_ISSET(l->s, &x), true);
+	EQ(answer(l), 1);
+	EQ(recv(l->s, b, 1, MSG_OOB), 1);
+	verify(l, b, 1);
+}
+
+static void wakes_epoll(struct link *l, uint32_t flags)
+{
+	uint8_t b[4];
+	struct epoll_event e = {.events = EPOLLPRI | flags}, got;
+	int ep = (int)must(epoll_create1(EPOLL_CLOEXEC));
+	must(epoll_ctl(ep, EPOLL_CTL_ADD, l->s, &e));
+	for (int i = 0; i < 3; i++) {
+		post_asleep(l, OP_URGENT, 0);
+		EQ(epoll_wait(ep, &got, 1, LONG), 1);
+		EQ(got.events, EPOLLPRI);
+		EQ(answer(l), 1);
+		EQ(recv(l->s, b, 1, MSG_OOB), 1);
+		verify(l, b, 1);
+		EQ(epoll_wait(ep, &got, 1, 0), 0);
+		ERR(recv(l->s, b, 1, MSG_DONTWAIT), EAGAIN);
+	}
+}
+
+static void wakes_epoll_level(struct link *l) { wakes_epoll(l, 0); }
+static void wakes_epoll_edge(struct link *l) { wakes_epoll(l, EPOLLET); }
+
+static void ends_what_waits_for_all(struct link *l)
+{
+	uint8_t b[64];
+	for (int i = 0; i < 3; i++) {
+		EQ(ask(l, OP_SEND, 10), 10);
+		EQ(ask(l, OP_URGENT, 0), 1);
+		EQ(ask(l, OP_SEND, 10), 10);
+		until_event(l->s, POLLPRI);
+		until_arrived(l->s, 10);
+		EQ(recv(l->s, b, 21, MSG_PEEK | MSG_WAITALL), 10);
+		EQ(recv(l->s, b, 21, MSG_WAITALL), 10);
+		EQ(recv(l->s, b + 10, 1, MSG_OOB), 1);
+		EQ(recv(l->s, b + 11, 10, MSG_WAITALL), 10);
+		verify(l, b, 21);
+	}
+}
+
+// A receive that has some bytes and sleeps for more returns them when the next is urgent.
+static void ends_what_sleeps(struct link *l)
+{
+	uint8_t b[64];
+	for (int i = 0; i < 3; i++) {
+		EQ(ask(l, OP_SEND, 10), 10);
+		until_arrived(l->s, 10);
+		post_asleep(l, OP_URGENT, 0);
+		EQ(recv(l->s, b, 20, MSG_WAITALL), 10);
+		EQ(answer(l), 1);
+		EQ(recv(l->s, b + 10, 1, MSG_OOB), 1);
+		verify(l, b, 11);
+		ERR(recv(l->s, b, 1, MSG_DONTWAIT), EAGAIN);
+	}
+}
+
+// What has hung up shows in no set of select that looks for urgent data alone, and ends no wait.
+static void select_sleeps_on_what_hung_up(struct link *l)
+{
+	struct timeval t = {0, 50000};
+	fd_set x;
+	FD_ZERO(&x);
+	FD_SET(l->s, &x);
+	EQ(ask(l, OP_CLOSE, 0), 0);
+	must(shutdown(l->s, SHUT_RDWR));
+	until_event(l->s, POLLHUP);
+	uint64_t start = now_ns();
+	EQ(select(l->s + 1, NULL, NULL, &x, &t), 0);
+	EXPECT(now_ns() - start >= 50000000);
+	EQ(FD_ISSET(l->s, &x), false);
+}
+
+const struct check urgent_checks[] = {
+	{"urgent_wakes_poll", wakes_poll, false},
+	{"urgent_wakes_poll_cold", wakes_poll, true},
+	{"urgent_wakes_select", wakes_select, false},
+	{"urgent_wakes_select_cold", wakes_select, true},
+	{"urgent_wakes_epoll_level", wakes_epoll_level, false},
+	{"urgent_wakes_epoll_level_cold", wakes_epoll_level, true},
+	{"urgent_wakes_epoll_edge", wakes_epoll_edge, false},
+	{"urgent_wakes_epoll_edge_cold", wakes_epoll_edge, true},
+	{"urgent_ends_what_waits_for_all", ends_what_waits_for_all, false},
+	{"urgent_ends_what_waits_for_all_cold", ends_what_waits_for_all, true},
+	{"urgent_ends_what_sleeps", ends_what_sleeps, false},
+	{"urgent_ends_what_sleeps_cold", ends_what_sleeps, true},
+	{"urgent_select_sleeps_on_what_hung_up", select_sleeps_on_what_hung_up, false},
+	{"urgent_select_sleeps_on_what_hung_up_cold", select_sleeps_on_what_hung_up, true},
+	{0},
+};
