@@ -79,6 +79,8 @@ var mistakes = []struct {
 		"sd_conn_think(c);\n\t\t} else", "} else")},
 	{"c-death-unasked", "who waits for room asks only the anchor for the end of the peer", scenes("c-mon-death"), edit("conn.c",
 		"sd_conn_hung_up(c, fd, anchor_mask(fd)); /* FIN may be behind bytes that nobody reads */", "")},
+	{"c-claim-by-mapping", "slots are claimed by what the bell page was mapped by, which the mappings of children keep", scenes("c-mon-orphan"), edit("claim.c",
+		"int fd = reopen(mapped);", "int fd = -1;")},
 	{"c-fork-unclaimed", "a child does not claim the slots that it has inherited", scenes("c-mon-heirs"), edit("claim.c",
 		"all &= sd_claim(c->peer->arena, c->slotno, c->end);", ";")},
 	{"c-fork-locked", "a child inherits the lock that its parent held over the fork", scenes("c-fork-both"), edit("fork.c",

@@ -135,6 +135,7 @@ func (d *daemon) event(which int) (n int) {
 	}
 	if is(d.tick != 0 && d.tick <= d.w.Now()) {
 		d.tick = 0
+		d.w.looks++
 		d.step(monitor.Tick{})
 	}
 	return

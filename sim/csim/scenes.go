@@ -34,6 +34,7 @@ func init() {
 		{"c-mon-slots", "connections one after another in few slots; the monitor or an end may be killed at any step", slots, false},
 		{"c-mon-heirs", "a child reads what its parent's peer has left, while slots are given back and out", heirs, false},
 		{"c-mon-death", "the receiver dies with bytes unread, its own bytes keep FIN back; the sender waits for room", death, false},
+		{"c-mon-orphan", "a child has nothing of its parent but mappings; when the parent is gone, its slots return", orphan, false},
 		{"c-kill", "either end is killed at any step", killed, false},
 	} {
 		sim.Register(&sim.Scenario{Name: s.name, About: "libsd.so: " + s.about, Small: s.small,

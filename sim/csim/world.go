@@ -65,6 +65,7 @@ type World struct {
 	memories []*memory
 	monitor  *daemon // nil: none is running
 	lives    int     // of monitors
+	looks    int     // of theirs at slots whose ends were given up
 	dooms    int     // of which will be killed
 	slots    int     // of an arena
 	early    *introduced
