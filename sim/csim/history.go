@@ -41,6 +41,9 @@ func (w *World) history(c *trace.Conversation) {
 	p := &past{w: w, scale: min(1, onTheWay/float64(max(c.Backlog, 1)))}
 	a, b := w.process("a"), w.process("b")
 	fa, fb := w.connect(a, b)
+	for _, e := range w.ends { // or onTheWay would not fit
+		e.sndbuf = 0
+	}
 	w.resets = true // as it may have been: a load generator closes with replies unread
 	w.maybeNetwork()
 	for i := range p.streams {
