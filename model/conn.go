@@ -28,7 +28,9 @@ func (s *State) taken(e, addr int32) bool {
 		if int32(i) == e || other.addr != addr || other.tcp == closed && !other.bound && !(other.orphan && other.timeWait) {
 			continue
 		}
-		if other.opt[OptReuseAddr] == 0 || s.ends[e].opt[OptReuseAddr] == 0 || other.tcp == listening {
+		me := &s.ends[e]
+		reuse := other.opt[OptReuseAddr] != 0 && me.opt[OptReuseAddr] != 0 && other.tcp != listening
+		if !reuse && (other.opt[OptReusePort] == 0 || me.opt[OptReusePort] == 0) {
 			return true
 		}
 	}

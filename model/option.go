@@ -51,6 +51,7 @@ const (
 	OptFreeBind                  // 0, 1
 	OptRecvErr                   // IP_RECVERR: 0, 1
 	OptNoPort                    // IP_BIND_ADDRESS_NO_PORT: 0, 1
+	OptReusePort                 // 0, 1
 	Options
 )
 
@@ -61,7 +62,7 @@ var OptionNames = [Options]string{
 	"TCP_USER_TIMEOUT", "SO_OOBINLINE", "SO_PRIORITY", "SO_DOMAIN", "SO_TYPE", "SO_PROTOCOL",
 	"SO_BUSY_POLL", "SO_DONTROUTE", "SO_BROADCAST", "SO_MAX_PACING_RATE", "TCP_MAXSEG", "TCP_QUICKACK",
 	"TCP_NOTSENT_LOWAT", "TCP_SYNCNT", "TCP_LINGER2", "TCP_THIN_LINEAR_TIMEOUTS", "TCP_SAVE_SYN", "TCP_FASTOPEN", "TCP_INFO",
-	"IP_TOS", "IP_TTL", "IP_MTU_DISCOVER", "IP_FREEBIND", "IP_RECVERR", "IP_BIND_ADDRESS_NO_PORT",
+	"IP_TOS", "IP_TTL", "IP_MTU_DISCOVER", "IP_FREEBIND", "IP_RECVERR", "IP_BIND_ADDRESS_NO_PORT", "SO_REUSEPORT",
 }
 
 // ReadOnly tells whether an option cannot be set.

@@ -98,6 +98,9 @@ func (n step) recv() []Branch {
 		errno, end.err, end.unseen = end.err, 0, false
 		return n.fail(errno)
 	}
+	if flags&syscall.MSG_ERRQUEUE != 0 { // nothing here makes it tell anything
+		return n.fail(eagain)
+	}
 	if end.tcp == listening {
 		return n.fail(enotconn)
 	}

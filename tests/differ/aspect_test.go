@@ -41,8 +41,10 @@ type flagBit struct {
 }
 
 var flagsOf = map[model.Kind][]flagBit{
-	model.Send: {{2, syscall.MSG_DONTWAIT, "MSG_DONTWAIT"}, {2, syscall.MSG_NOSIGNAL, "MSG_NOSIGNAL"}, {2, msgMore, "MSG_MORE"}, {2, syscall.MSG_OOB, "MSG_OOB"}},
-	model.Recv: {{2, syscall.MSG_DONTWAIT, "MSG_DONTWAIT"}, {2, syscall.MSG_PEEK, "MSG_PEEK"}, {2, syscall.MSG_WAITALL, "MSG_WAITALL"}, {2, syscall.MSG_TRUNC, "MSG_TRUNC"}, {2, syscall.MSG_OOB, "MSG_OOB"}},
+	model.Send: {{2, syscall.MSG_DONTWAIT, "MSG_DONTWAIT"}, {2, syscall.MSG_NOSIGNAL, "MSG_NOSIGNAL"}, {2, msgMore, "MSG_MORE"}, {2, syscall.MSG_OOB, "MSG_OOB"},
+		{2, syscall.MSG_DONTROUTE, "MSG_DONTROUTE"}, {2, syscall.MSG_EOR, "MSG_EOR"}, {2, syscall.MSG_CONFIRM, "MSG_CONFIRM"}},
+	model.Recv: {{2, syscall.MSG_DONTWAIT, "MSG_DONTWAIT"}, {2, syscall.MSG_PEEK, "MSG_PEEK"}, {2, syscall.MSG_WAITALL, "MSG_WAITALL"}, {2, syscall.MSG_TRUNC, "MSG_TRUNC"}, {2, syscall.MSG_OOB, "MSG_OOB"},
+		{2, syscall.MSG_ERRQUEUE, "MSG_ERRQUEUE"}, {2, syscall.MSG_CONFIRM, "MSG_CONFIRM"}},
 	model.EpCtl: {{3, -1 << 31, "EPOLLET"}, {3, 1 << 30, "EPOLLONESHOT"}, {3, 1 << 28, "EPOLLEXCLUSIVE"},
 		{3, syscall.EPOLLIN, "EPOLLIN"}, {3, syscall.EPOLLOUT, "EPOLLOUT"}, {3, syscall.EPOLLRDHUP, "EPOLLRDHUP"}, {3, syscall.EPOLLPRI, "EPOLLPRI"}},
 	model.Poll: {{1, syscall.EPOLLIN, "POLLIN"}, {1, syscall.EPOLLOUT, "POLLOUT"}, {1, syscall.EPOLLRDHUP, "POLLRDHUP"}, {1, syscall.EPOLLPRI, "POLLPRI"}},

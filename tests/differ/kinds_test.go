@@ -1,6 +1,7 @@
 package differ
 
 import (
+	"slices"
 	"syscall"
 
 	"github.com/socksdirect/libsd/model"
@@ -44,7 +45,8 @@ func (d *drawer) family() int32 {
 }
 
 func (d *drawer) drawSend(p int32) {
-	flags := d.flags(syscall.MSG_DONTWAIT, 50, syscall.MSG_NOSIGNAL, 50, syscall.MSG_MORE, 15, syscall.MSG_OOB, d.urgent)
+	flags := d.flags(syscall.MSG_DONTWAIT, 50, syscall.MSG_NOSIGNAL, 50, syscall.MSG_MORE, 15, syscall.MSG_OOB, d.urgent,
+		syscall.MSG_DONTROUTE, 4, syscall.MSG_EOR, 4, syscall.MSG_CONFIRM, 4)
 	if d.big {
 		flags |= syscall.MSG_DONTWAIT
 	}
@@ -56,7 +58,8 @@ func (d *drawer) drawSend(p int32) {
 }
 
 func (d *drawer) drawRecv(p int32) {
-	flags := d.flags(syscall.MSG_DONTWAIT, 50, syscall.MSG_PEEK, 30, syscall.MSG_WAITALL, 30, syscall.MSG_TRUNC, 10, syscall.MSG_OOB, d.urgent)
+	flags := d.flags(syscall.MSG_DONTWAIT, 50, syscall.MSG_PEEK, 30, syscall.MSG_WAITALL, 30, syscall.MSG_TRUNC, 10, syscall.MSG_OOB, d.urgent,
+		syscall.MSG_ERRQUEUE, 2, syscall.MSG_CONFIRM, 2)
 	fd, n, form := d.conn(p), d.size(), d.form(model.Recv, 50)
 	if d.sleepy {
 		n = max(n, 1)
@@ -146,7 +149,7 @@ var values = map[model.Option][]int32{
 	model.OptBusyPoll: {0, 50}, model.OptDontRoute: {0, 1}, model.OptBroadcast: {0, 1}, model.OptPacing: {1 << 30, 2_000_000_000},
 	model.OptMaxSeg: {0, 1000}, model.OptQuickAck: {0, 1}, model.OptUnsent: {0, 1 << 30}, model.OptSynCount: {3, 6}, model.OptLinger2: {30, 60},
 	model.OptThin: {0, 1}, model.OptSaveSyn: {0, 1}, model.OptFastOpen: {0, 5}, model.OptTOS: {0, 16}, model.OptTTL: {64, 5},
-	model.OptDiscover: {syscall.IP_PMTUDISC_WANT, syscall.IP_PMTUDISC_DO}, model.OptFreeBind: {0, 1}, model.OptRecvErr: {0, 1}, model.OptNoPort: {0, 1},
+	model.OptDiscover: {syscall.IP_PMTUDISC_WANT, syscall.IP_PMTUDISC_DO}, model.OptFreeBind: {0, 1}, model.OptRecvErr: {0, 1}, model.OptNoPort: {0, 1}, model.OptReusePort: {0, 1},
 }
 
 func (d *drawer) drawOption(p int32) {
@@ -154,7 +157,11 @@ func (d *drawer) drawOption(p int32) {
 	if d.chance(int(d.urgent)) {
 		opt = model.OptOOBInline
 	}
-	if model.ReadOnly(opt) || d.chance(30) {
+	readOnly := model.ReadOnly(opt)
+	if opt == model.OptReusePort { // which of several listeners gets a connection is not modelled
+		readOnly = !slices.Contains(conns, d.state.Place(p, fd))
+	}
+	if readOnly || d.chance(30) {
 		d.do(p, model.GetOpt, fd, opt)
 		return
 	}

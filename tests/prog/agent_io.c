@@ -130,7 +130,7 @@ long recv_form(const int32_t *a, struct outcome *out)
 	return r;
 }
 
-enum { LINGER_0, RCVTIMEO, SNDTIMEO, LINGER = 7, OPTIONS = 41 };
+enum { LINGER_0, RCVTIMEO, SNDTIMEO, LINGER = 7, OPTIONS = 42 };
 
 // The options in the order of model.Option; those with a value that is no number are special.
 static const struct option { int level, name; } option[OPTIONS] = {
@@ -145,6 +145,7 @@ static const struct option { int level, name; } option[OPTIONS] = {
 	{IPPROTO_TCP, TCP_SYNCNT}, {IPPROTO_TCP, TCP_LINGER2}, {IPPROTO_TCP, TCP_THIN_LINEAR_TIMEOUTS}, {IPPROTO_TCP, TCP_SAVE_SYN},
 	{IPPROTO_TCP, TCP_FASTOPEN}, {IPPROTO_TCP, TCP_INFO}, {IPPROTO_IP, IP_TOS}, {IPPROTO_IP, IP_TTL}, {IPPROTO_IP, IP_MTU_DISCOVER},
 	{IPPROTO_IP, IP_FREEBIND}, {IPPROTO_IP, IP_RECVERR}, {IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT},
+	{SOL_SOCKET, SO_REUSEPORT},
 };
 
 long set_option(const int32_t *a)
