@@ -94,12 +94,12 @@ func (n step) recv() []Branch {
 		return n.fail(errno)
 	}
 	end, want, flags := &n.ends[e], n.op.Arg[1], n.op.flags()
+	if flags&syscall.MSG_ERRQUEUE != 0 { // nothing here makes it tell anything
+		return n.fail(eagain)
+	}
 	if n.op.Form() == RecvMmsg && n.again == nil && end.err != 0 { // it looks for an error before anything else
 		errno, end.err, end.unseen = end.err, 0, false
 		return n.fail(errno)
-	}
-	if flags&syscall.MSG_ERRQUEUE != 0 { // nothing here makes it tell anything
-		return n.fail(eagain)
 	}
 	if end.tcp == listening {
 		return n.fail(enotconn)

@@ -44,7 +44,7 @@ SD_EXPORT int recvmmsg(int fd, struct mmsghdr *v, unsigned n, int flags, struct 
 		return sd_real()->recvmmsg(fd, v, n, flags, timeout);
 	int error = 0; /* Linux looks for one before it looks for bytes */
 	socklen_t len = sizeof error;
-	if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &len) == 0 && error) {
+	if (!(flags & MSG_ERRQUEUE) && getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &len) == 0 && error) {
 		sd_enter();
 		if (sd_attached(c))
 			sd_conn_hung_up(c, fd, POLLHUP);

@@ -160,6 +160,18 @@ static void vectors_to_the_limit(struct link *l)
 	both_ways(l);
 }
 
+static void error_queue_leaves_the_error(struct link *l)
+{
+	char b[8];
+	struct iovec v = {b, sizeof b};
+	struct mmsghdr m = {.msg_hdr = {.msg_iov = &v, .msg_iovlen = 1}};
+	EQ(ask(l, OP_RESET, 0), 0);
+	until_event(l->s, POLLERR);
+	ERR(recvmmsg(l->s, &m, 1, MSG_ERRQUEUE, NULL), EAGAIN);
+	ERR(recv(l->s, b, sizeof b, MSG_ERRQUEUE), EAGAIN);
+	ERR(recvmmsg(l->s, &m, 1, 0, NULL), ECONNRESET);
+}
+
 static void batches(struct link *l)
 {
 	enum { N = 4 };
@@ -328,6 +340,8 @@ const struct check flag_checks[] = {
 	{"flag_received_message_cold", received_message, true},
 	{"flag_vectors_to_the_limit", vectors_to_the_limit, false},
 	{"flag_vectors_to_the_limit_cold", vectors_to_the_limit, true},
+	{"flag_error_queue_leaves_the_error", error_queue_leaves_the_error, false},
+	{"flag_error_queue_leaves_the_error_cold", error_queue_leaves_the_error, true},
 	{"flag_batches", batches, false},
 	{"flag_batches_cold", batches, true},
 	{"flag_waits_refused", waits_refused, false},

@@ -36,7 +36,7 @@ var hooked = []cell{
 	{"", "MSG_WAITALL", ring, "", "waitall waitall_cold waitall_ends_at_eof signal_waitall_returns_what_it_has"},
 	{"", "MSG_TRUNC", ring, "", "truncated truncated_cold"},
 	{"", "MSG_OOB", kernel, "the anchor answers", "anchor_nothing_urgent anchor_nothing_urgent_cold anchor_urgent_byte_from_the_peer"},
-	{"", "MSG_ERRQUEUE", kernel, "the anchor answers", "anchor_nothing_urgent anchor_nothing_urgent_cold"},
+	{"", "MSG_ERRQUEUE", kernel, "the anchor answers", "anchor_nothing_urgent anchor_nothing_urgent_cold flag_error_queue_leaves_the_error flag_error_queue_leaves_the_error_cold"},
 	{"", "MSG_NOSIGNAL, MSG_CONFIRM, MSG_DONTROUTE, MSG_EOR, MSG_MORE, MSG_WAITFORONE", ring, "no effect", "flag_receives_without_effect flag_receives_without_effect_cold"},
 	{"", "urgent bytes of the peer", both, "they come by the anchor, after what is in the ring", "anchor_urgent_byte_from_the_peer anchor_urgent_byte_from_the_peer_cold urgent_ends_what_waits_for_all urgent_ends_what_waits_for_all_cold urgent_ends_what_sleeps urgent_ends_what_sleeps_cold"},
 	{"", "SO_OOBINLINE", both, "", "anchor_urgent_byte_in_line anchor_urgent_byte_in_line_cold"},
