@@ -54,7 +54,7 @@ func orphanSlot(f *os.File, slot uint32, end int, tell func(*queue.WatchLine)) e
 		return err
 	}
 	s := shm.At[queue.Slot](mem, int(slotOffset(slot)))
-	if to, from := &s.Dir[1-end], &s.Dir[end]; shm.CAS32(&to.RxWatch.Closed, 0, queue.Closing) {
+	if to, from := &s.Dir[1-end], &s.Dir[end]; shm.CAS32(&to.RxWatch.Closed, 0, queue.Dead) {
 		tell(&to.TxWatch)
 		tell(&from.RxWatch)
 	}

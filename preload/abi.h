@@ -8,7 +8,7 @@
 #include <stdint.h>
 
 // Hash over all shapes and the version; both ends of an arena compare it.
-#define SD_ABI_HASH 0xd37ea3de2f2a89a6ULL
+#define SD_ABI_HASH 0x4532912d52ec2c8fULL
 
 // ABIVersion changes whenever anything in this file changes meaning without changing shape.
 // The hash over shapes and this number is what two sides compare; a mismatch means: stay on TCP.
@@ -71,8 +71,9 @@
 #define SD_WATCH_ENTRIES 4
 
 // WatchLine.Closed of an end that nobody will read from.
-#define SD_CLOSING 1 // what it has not read when it is closed it does not tell the kernel of
-#define SD_CLOSED_BY_RST 2
+#define SD_CLOSING 1 // FIN on the anchor means that it has read all that was there when it closed
+#define SD_CLOSED_BY_RST 2 // RST on the anchor tells of what it has not read
+#define SD_DEAD 3 // it was killed: FIN means nothing
 
 // Counters in BellPage.Count. The names are what sdirect stat prints.
 #define SD_COUNT_PROMOTED 0 // directions switched from TCP to a ring by this process
@@ -184,7 +185,7 @@ _Static_assert(offsetof(struct sd_rx_line, pad5) == 24, "RxLine.");
 struct sd_watch_line {
 	uint32_t entry[SD_WATCH_ENTRIES];
 	uint32_t careful; // Careful: writer: the watching side, when it starts and stops to sleep often
-	uint32_t closed; // Closed: writer: the watching side, before its last close, when it has shut both ways or ended the stream by connect with AF_UNSPEC, and the monitor when it has died
+	uint32_t closed; // Closed: writer: the watching side, before its last close, when it has shut both ways or ended the stream by connect with AF_UNSPEC
 	uint8_t pad3[40];
 };
 _Static_assert(sizeof(struct sd_watch_line) == 64, "WatchLine");
@@ -232,8 +233,7 @@ struct sd_slot_header {
 	uint32_t attached[2]; // writer: end i
 	uint32_t err[2]; // writer: end i
 	uint32_t rd_shut[2]; // writer: end i
-	uint32_t closed[2]; // writer: end i, before its last close
-	uint8_t pad7[8];
+	uint8_t pad6[16];
 };
 _Static_assert(sizeof(struct sd_slot_header) == 64, "SlotHeader");
 _Static_assert(offsetof(struct sd_slot_header, cookie) == 0, "SlotHeader.Cookie");
@@ -242,8 +242,7 @@ _Static_assert(offsetof(struct sd_slot_header, pad2) == 20, "SlotHeader.");
 _Static_assert(offsetof(struct sd_slot_header, attached) == 24, "SlotHeader.Attached");
 _Static_assert(offsetof(struct sd_slot_header, err) == 32, "SlotHeader.Err");
 _Static_assert(offsetof(struct sd_slot_header, rd_shut) == 40, "SlotHeader.RdShut");
-_Static_assert(offsetof(struct sd_slot_header, closed) == 48, "SlotHeader.Closed");
-_Static_assert(offsetof(struct sd_slot_header, pad7) == 56, "SlotHeader.");
+_Static_assert(offsetof(struct sd_slot_header, pad6) == 48, "SlotHeader.");
 
 // Slot is the control block of one connection.
 struct sd_slot {

@@ -84,8 +84,9 @@ const WatchEntries = 4
 
 // WatchLine.Closed of an end that nobody will read from.
 const (
-	Closing     = 1 // what it has not read when it is closed it does not tell the kernel of
-	ClosedByRST = 2
+	Closing     = 1 // FIN on the anchor means that it has read all that was there when it closed
+	ClosedByRST = 2 // RST on the anchor tells of what it has not read
+	Dead        = 3 // it was killed: FIN means nothing
 )
 
 // ArenaHeader. Writer: the monitor, once, before the arena is handed out.
@@ -132,9 +133,9 @@ type WatchLine struct {
 	// exchange. Once it has been 1 for a millisecond, a sleep needs no time limit (Bell).
 	Careful uint32
 	// Closed: writer: the watching side, before its last close, when it has shut both ways or ended the
-	// stream by connect with AF_UNSPEC, and the monitor when it has died; Closing = a sender looks at its
-	// anchor, and for the peer's socket, before each send; ClosedByRST = likewise, and its anchor will tell of a
-	// reset. It is in the line of the entries, which a sender reads anyway. Used in RxWatch only.
+	// stream by connect with AF_UNSPEC; the monitor when it has died. Not 0 = a sender looks at its anchor, and
+	// for the peer's socket, before each send. It is in the line of the entries, which a sender reads anyway.
+	// Used in RxWatch only.
 	Closed uint32
 	_      [40]byte
 }
@@ -166,8 +167,7 @@ type SlotHeader struct {
 	Attached [2]uint32 // writer: end i; 1 = it has mapped the slot and reads what is put into it
 	Err      [2]uint32 // writer: end i; errno that its next call must report once, 0 = none
 	RdShut   [2]uint32 // writer: end i; 1 = shutdown(SHUT_RD) was called
-	Closed   [2]uint32 // writer: end i, before its last close; 1 = the anchor ends with RST if end i leaves bytes unread, so FIN means that it has read all; 0 = open, killed, or an end that does not say
-	_        [8]byte
+	_        [16]byte
 }
 
 // Slot is the control block of one connection.

@@ -21,17 +21,23 @@ func (s *Slot) SetBuffers(end int, send, recv uint32) {
 	shm.StoreRelease32(&s.Dir[1-end].Rx.Buf, recv)
 }
 
-// Close says that end is about to close its anchor, which tells the peer whether all was read.
-func (s *Slot) Close(end int) { shm.Store32(&s.Hdr.Closed[end], 1) }
+// Close says that the receiving end is about to close its anchor. Who then finds bytes unread calls Reset too.
+func (d *Direction) Close() { shm.Swap32(&d.RxWatch.Closed, Closing) }
 
-// IsClosed tells whether end has called Close.
-func (s *Slot) IsClosed(end int) bool { return shm.Load32(&s.Hdr.Closed[end]) == 1 }
+// Reset says that the anchor of the receiving end will close by RST.
+func (d *Direction) Reset() { shm.Swap32(&d.RxWatch.Closed, ClosedByRST) }
 
 // IsOrphaned tells a sender that the receiving end has closed, is about to, or died, which FIN may not tell: it
 // comes behind what is left to read.
 func (d *Direction) IsOrphaned() bool { return shm.Load32(&d.RxWatch.Closed) != 0 }
 
-// IsReset tells a sender that the receiving end has closed so that the anchor says RST.
+// IsClosed tells a sender that the receiving end has called Close: its anchor says whether all was read.
+func (d *Direction) IsClosed() bool {
+	v := shm.Load32(&d.RxWatch.Closed)
+	return v == Closing || v == ClosedByRST
+}
+
+// IsReset tells a sender that the receiving end has called Reset.
 func (d *Direction) IsReset() bool { return shm.Load32(&d.RxWatch.Closed) == ClosedByRST }
 
 // Unread is how many bytes are published and not consumed, 0 for impossible values. It is a look

@@ -35,8 +35,8 @@ func (l *link) end() error {
 // writeError is why the stream takes no more bytes, or nil. What somebody in this or the peer's process
 // has done is known before the watcher of the anchor hears of it.
 func (l *link) writeError() error {
-	c, peer := l.c, 1-l.place.end
-	if c.wrShut.Load() || l.slot.IsClosed(peer) || l.slot.IsReadShut(peer) {
+	c := l.c
+	if c.wrShut.Load() || l.out().IsOrphaned() || l.slot.IsReadShut(1-l.place.end) {
 		l.look()
 	}
 	switch {
@@ -61,7 +61,7 @@ func (l *link) writeError() error {
 // kernel would have said RST. After our own FIN the peer's socket may be in TIME_WAIT, which has no
 // holder though the peer still reads.
 func (l *link) died() bool {
-	return !l.half.Load() && !l.c.wrShut.Load() && !l.slot.IsClosed(1-l.place.end) && !l.out().IsReset() && l.out().Unread() > 0
+	return !l.half.Load() && !l.c.wrShut.Load() && !l.out().IsClosed() && l.out().Unread() > 0
 }
 
 // once is ECONNRESET for the first who asks and then another error.
@@ -102,10 +102,10 @@ func (l *link) peerGone() bool {
 	if l.full.Load() || l.rst.Load() {
 		return true
 	}
-	if !l.fin.Load() && !l.out().IsOrphaned() {
+	if !l.fin.Load() && (!l.out().IsOrphaned() || l.out().IsReset()) {
 		return false
 	}
-	if !l.slot.IsClosed(1 - l.place.end) {
+	if !l.fin.Load() || !l.out().IsClosed() {
 		if l.out().Unread() > 0 && since(l.asked) < askEvery {
 			return false
 		}

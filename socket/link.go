@@ -113,10 +113,11 @@ func (l *link) close() error {
 	defer c.rd.Unlock()
 	c.wr.Lock()
 	defer c.wr.Unlock()
+	l.in().Close()
 	if l.in().Unread() > 0 {
+		l.in().Reset()
 		c.tcp.SetLinger(0) // the peer is to see RST, as on Linux
 	}
-	l.slot.Close(l.place.end)
 	l.rx.unwatch(&l.in().RxWatch)
 	l.tx.unwatch(&l.out().TxWatch)
 	c.dom.anchors.control(unix.EPOLL_CTL_DEL, c.tcp, l.rx.member) // a duplicate would keep it there

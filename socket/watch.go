@@ -39,7 +39,7 @@ func (l *link) look() {
 		l.rst.Store(true) // before fin: who sees only that takes it for an orderly end
 	}
 	if finReceived(s) && !l.fin.Load() {
-		if l.slot.IsClosed(1-l.place.end) || l.fullyClosed() {
+		if l.out().IsClosed() || l.fullyClosed() {
 			l.full.Store(true)
 		} else {
 			l.half.Store(true)

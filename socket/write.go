@@ -47,7 +47,7 @@ func (l *link) leaveTCP() bool {
 	if !l.slot.IsAttached(1-l.place.end) || c.wrShut.Load() || c.isClosed() || c.wrLimit.passed() {
 		return false
 	}
-	if l.look(); l.fin.Load() || l.slot.IsClosed(1-l.place.end) {
+	if l.look(); l.fin.Load() || l.out().IsOrphaned() {
 		return false
 	}
 	n, err := c.tcp.written(c.role == queue.RoleConnect)

@@ -260,7 +260,7 @@ func (d *daemon) orphan(a monitor.Orphan) {
 	}
 	s := at[queue.Slot](arena.slot(int(a.Slot)))
 	to, from := &s.Dir[1-a.End], &s.Dir[a.End]
-	if !shm.CAS32(&to.RxWatch.Closed, 0, queue.Closing) {
+	if !shm.CAS32(&to.RxWatch.Closed, 0, queue.Dead) {
 		return
 	}
 	d.w.Cover("orphan")
