@@ -8,7 +8,7 @@
 #include <stdint.h>
 
 // Hash over all shapes and the version; both ends of an arena compare it.
-#define SD_ABI_HASH 0x4532912d52ec2c8fULL
+#define SD_ABI_HASH 0x895e564b1ffc160eULL
 
 // ABIVersion changes whenever anything in this file changes meaning without changing shape.
 // The hash over shapes and this number is what two sides compare; a mismatch means: stay on TCP.
@@ -186,13 +186,15 @@ struct sd_watch_line {
 	uint32_t entry[SD_WATCH_ENTRIES];
 	uint32_t careful; // Careful: writer: the watching side, when it starts and stops to sleep often
 	uint32_t closed; // Closed: writer: the watching side, before its last close, when it has shut both ways or ended the stream by connect with AF_UNSPEC
-	uint8_t pad3[40];
+	uint32_t order[SD_WATCH_ENTRIES]; // Order: writer: who sets the bit of the entry with the same index, before
+	uint8_t pad4[24];
 };
 _Static_assert(sizeof(struct sd_watch_line) == 64, "WatchLine");
 _Static_assert(offsetof(struct sd_watch_line, entry) == 0, "WatchLine.Entry");
 _Static_assert(offsetof(struct sd_watch_line, careful) == 16, "WatchLine.Careful");
 _Static_assert(offsetof(struct sd_watch_line, closed) == 20, "WatchLine.Closed");
-_Static_assert(offsetof(struct sd_watch_line, pad3) == 24, "WatchLine.");
+_Static_assert(offsetof(struct sd_watch_line, order) == 24, "WatchLine.Order");
+_Static_assert(offsetof(struct sd_watch_line, pad4) == 40, "WatchLine.");
 
 // LockLine is the LOCKED mode of one side of a direction: a futex lock between the processes and
 // threads which share that side.
@@ -285,7 +287,8 @@ struct sd_bell {
 	uint64_t nonce; // writer: owner, before the bell is named in any WatchLine
 	uint64_t summary[4]; // bit w of the array: word w of the bits may be non-zero
 	uint32_t keeps; // writer: owner, before the bell is named in any WatchLine
-	uint8_t pad5[12];
+	uint32_t marks; // writer: who sets a bit, before (locked add)
+	uint8_t pad6[8];
 };
 _Static_assert(sizeof(struct sd_bell) == 64, "Bell");
 _Static_assert(offsetof(struct sd_bell, parked) == 0, "Bell.Parked");
@@ -293,7 +296,8 @@ _Static_assert(offsetof(struct sd_bell, owner) == 4, "Bell.Owner");
 _Static_assert(offsetof(struct sd_bell, nonce) == 8, "Bell.Nonce");
 _Static_assert(offsetof(struct sd_bell, summary) == 16, "Bell.Summary");
 _Static_assert(offsetof(struct sd_bell, keeps) == 48, "Bell.Keeps");
-_Static_assert(offsetof(struct sd_bell, pad5) == 52, "Bell.");
+_Static_assert(offsetof(struct sd_bell, marks) == 52, "Bell.Marks");
+_Static_assert(offsetof(struct sd_bell, pad6) == 56, "Bell.");
 
 // Msg is every message on the registration socket. Unused fields are 0. Addresses are in network
 // byte order, IPv4 as ::ffff:a.b.c.d; ports are in host byte order.

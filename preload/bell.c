@@ -259,6 +259,16 @@ void sd_watch_disarm(struct sd_watch_line *l, int bell, unsigned member)
 			sd_cas(&l->entry[i], e, 0);
 }
 
+/* When a member of the bell was marked, as counted by the bell. */
+uint32_t sd_watch_order(const struct sd_watch_line *l, int bell, unsigned member)
+{
+	uint32_t e = (uint32_t)(bell + 1) << 16 | member;
+	for (int i = 0; i < SD_WATCH_ENTRIES; i++)
+		if (sd_peek(&l->entry[i]) == e)
+			return sd_peek(&l->order[i]);
+	return 0;
+}
+
 /* The entry that this thread rang for last. While its member's bit stays set, the sleeper has not harvested
  * since: it is being woken, and looks at all members. Not for a bell whose owner keeps bits set. Not where
  * others set that bit, too: a forked process may die before it rings, and of two threads each might rely on
@@ -277,15 +287,18 @@ static int in_force(unsigned char *page, uint32_t e)
 	       sd_peek(&bits_at(page, (e >> 16) - 1)[(rung.entry & 0xffff) / 64]) >> (rung.entry % 64) & 1;
 }
 
-static void mark(unsigned char *page, uint32_t e, int shared)
+static void mark(unsigned char *page, uint32_t e, uint32_t *order, int shared)
 {
 	unsigned bell = (e >> 16) - 1, member = e & 0xffff;
 	if (bell >= SD_BELLS || member >= SD_MEMBERS_PER_BELL)
 		return;
 	struct sd_bell *b = bell_at(page, bell);
 	uint64_t *word = &bits_at(page, bell)[member / 64], bit = 1ull << (member % 64);
-	if ((sd_peek(word) & bit) || (sd_or(word, bit) & bit))
+	if (sd_peek(word) & bit)
 		return; /* marked and not harvested: the sleeper has been, or is being, told */
+	sd_poke(order, sd_add(&b->marks, 1));
+	if (sd_or(word, bit) & bit)
+		return;
 	sd_or(&b->summary[member / 4096], 1ull << (member / 64 % 64));
 	if (!sd_multi() && !sd_peek(&b->keeps) && in_force(page, e))
 		return;
@@ -301,6 +314,6 @@ void sd_watch_fire(struct sd_watch_line *l, unsigned char *page, int shared)
 	for (int i = 0; i < SD_WATCH_ENTRIES; i++) {
 		uint32_t e = sd_peek(&l->entry[i]);
 		if (e)
-			mark(page, e, shared);
+			mark(page, e, &l->order[i], shared);
 	}
 }

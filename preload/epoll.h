@@ -20,6 +20,8 @@ struct sd_member {
 	uint8_t hot;	 /* on the list of members to evaluate */
 	uint8_t recent;	 /* marked within the last sleep: look again once store buffers have drained */
 	uint8_t tx_armed;
+	uint8_t on_tcp; /* its bytes come by TCP, as of the last evaluation */
+	uint32_t order; /* when it was marked, as the set's bell counts */
 	uint32_t look;	   /* of the set's, that reported it last */
 	uint32_t owed;	   /* while not ours: events that the kernel has told, and will not tell again */
 	uint32_t reported; /* hang-ups that the program was told of: no edge again */
@@ -35,6 +37,7 @@ struct sd_set {
 	uint8_t waking; /* the waker is a member of the kernel set */
 	uint8_t nested; /* a member of another set, or polled: the kernel must show our readiness */
 	uint8_t plain;	/* there may be members without a record */
+	uint8_t full;	/* rings took all room of the last look */
 	uint8_t lame;	/* a watch or bell was not to be had: look every millisecond */
 	int fd;	       /* one of its numbers */
 	uint32_t refs; /* its numbers in this process */
@@ -42,7 +45,7 @@ struct sd_set {
 	uint32_t users; /* threads inside epoll_wait; bit 31: closed */
 	sd_mutex mutex; /* guards all below */
 	uint64_t secret, gen; /* a tag is both and the number: no data of the program looks like one */
-	uint32_t members, ours, turn, looks, spin_miss, peer_cpu;
+	uint32_t members, ours, on_tcp, looks, spin_miss, peer_cpu;
 	struct sd_waker waker;
 	struct sd_bell *bell;
 	struct sd_member **by_fd, **by_bit;
@@ -59,7 +62,8 @@ _Static_assert(SD_FD_MAX <= SD_TAG_FDS, "a number fits into a tag");
 int sd_set_ctl(struct sd_set *s, int op, int fd, struct epoll_event *ev);
 int sd_set_wait(struct sd_set *s, struct epoll_event *ev, int max, int64_t deadline_ns, const void *sigmask);
 uint32_t sd_member_mask(struct sd_member *m);
-void sd_set_marked(void *set, unsigned bit);
+void sd_set_harvest(struct sd_set *s);
+void sd_member_marked(struct sd_member *m);
 /* sd_set_tagged: 1 if the data is a tag of the set's; *m: the member, NULL for the waker or one that is gone. */
 int sd_set_tagged(struct sd_set *s, uint64_t data, struct sd_member **m);
 static inline uint64_t sd_waker_tag(struct sd_set *s) { return s->secret; }

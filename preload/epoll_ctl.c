@@ -152,8 +152,9 @@ void sd_member_take_over(struct sd_member *m, int told)
 	struct sd_direction *in = sd_in(m->conn);
 	if (m->ours)
 		return;
-	m->ours = 1;
+	m->ours = m->on_tcp = 1;
 	s->ours++;
+	s->on_tcp++;
 	if (!told)
 		tell_kernel(m, sd_anchor_events(m->conn, m->events));
 	if (s->bell == NULL && (s->bell = sd_waker_bell(&s->waker)) != NULL && s->nested)
@@ -193,6 +194,7 @@ static void leave_connection(struct sd_member *m)
 		}
 	}
 	s->ours -= m->ours;
+	s->on_tcp -= m->on_tcp;
 	sd_member_cool(m);
 	for (struct sd_member **p = &s->recent; m->recent && *p; p = &(*p)->recent_next)
 		if (*p == m) {
@@ -200,7 +202,7 @@ static void leave_connection(struct sd_member *m)
 			break;
 		}
 	m->conn = NULL;
-	m->ours = m->recent = 0;
+	m->ours = m->on_tcp = m->recent = 0;
 }
 
 /* What becomes of it the kernel knows, but for one that is closed, or has fired and is not to be told of again. */

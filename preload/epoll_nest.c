@@ -78,8 +78,7 @@ int sd_set_ready(struct sd_set *s)
 	sd_mutex_lock(&s->mutex);
 	if (s->waking)
 		sd_waker_drain(&s->waker);
-	if (s->bell && sd_bell_pending(s->bell))
-		sd_bell_harvest(s->bell, s->waker.bell, sd_set_marked, s);
+	sd_set_harvest(s);
 	int others = others_ready(s);
 	for (struct sd_member *m = s->hot_head, *next; m && !ready; m = next) {
 		next = m->hot_next;

@@ -37,12 +37,8 @@ void sd_member_recent(struct sd_member *m)
 	m->set->recent = m;
 }
 
-void sd_set_marked(void *arg, unsigned bit)
+void sd_member_marked(struct sd_member *m)
 {
-	struct sd_set *s = arg;
-	struct sd_member *m = bit < s->bits ? s->by_bit[bit] : NULL;
-	if (m == NULL)
-		return;
 	if (news(m))
 		sd_member_heat(m);
 	m->conn->unparked = 0;
@@ -96,29 +92,43 @@ static uint32_t evaluate(struct sd_set *s, struct sd_member *m)
 	return mask;
 }
 
-/* Evaluates each hot member once, but for those that this look has reported. */
+/* Whether a direction of it may come by TCP: then the kernel has a say in what is ready. */
+static void note_path(struct sd_set *s, struct sd_member *m)
+{
+	uint8_t tcp = m->ours && sd_rx_on_tcp(sd_in(m->conn));
+	s->on_tcp += tcp - m->on_tcp;
+	m->on_tcp = tcp;
+}
+
+/* Evaluates a hot member; 1 if that is an event. */
+static int report(struct sd_set *s, struct sd_member *m, struct epoll_event *ev)
+{
+	sd_member_cool(m);
+	uint32_t mask = m->disabled ? 0 : evaluate(s, m);
+	note_path(s, m);
+	if (mask == 0)
+		return 0;
+	m->reported |= mask & (EPOLLRDHUP | EPOLLHUP | EPOLLERR);
+	m->look = s->looks;
+	ev->events = mask;
+	ev->data.u64 = m->data;
+	if (m->events & EPOLLONESHOT)
+		m->disabled = 1;
+	else if (!(m->events & EPOLLET))
+		sd_member_heat(m);
+	return 1;
+}
+
+/* Each hot member once, but for those that this look has reported. */
 static int collect(struct sd_set *s, struct epoll_event *ev, int max)
 {
 	int n = 0;
-	if (s->bell && sd_bell_pending(s->bell))
-		sd_bell_harvest(s->bell, s->waker.bell, sd_set_marked, s);
+	sd_set_harvest(s);
 	struct sd_member *last = s->hot_tail;
 	for (struct sd_member *m = s->hot_head, *next; m && n < max; m = next) {
 		next = m == last ? NULL : m->hot_next;
-		if (m->look == s->looks)
-			continue;
-		sd_member_cool(m);
-		uint32_t mask = m->disabled ? 0 : evaluate(s, m);
-		if (mask) {
-			m->reported |= mask & (EPOLLRDHUP | EPOLLHUP | EPOLLERR);
-			m->look = s->looks;
-			ev[n].events = mask;
-			ev[n++].data.u64 = m->data;
-			if (m->events & EPOLLONESHOT)
-				m->disabled = 1;
-			else if (!(m->events & EPOLLET))
-				sd_member_heat(m);
-		}
+		if (m->look != s->looks)
+			n += report(s, m, ev + n);
 	}
 	return n;
 }
@@ -158,23 +168,25 @@ int sd_set_told(struct sd_set *s, const struct epoll_event *e, struct sd_member 
 	return !(*m)->is_set || !sd_set_of((*m)->fd) || sd_set_ready(sd_set_of((*m)->fd));
 }
 
-/* Works in place: ev receives at most as many as k holds. */
-static int translate(struct sd_set *s, const struct epoll_event *k, int n, struct epoll_event *ev)
+/* The kernel's events become the program's, in place. */
+static int translate(struct sd_set *s, struct epoll_event *ev, int r)
 {
-	int out = 0;
-	for (int i = 0; i < n; i++) {
+	int n = 0;
+	for (int i = 0; i < r; i++) {
 		struct sd_member *m;
-		if (!sd_set_told(s, &k[i], &m))
-			continue;
-		ev[out] = k[i];
-		if (m) {
-			if (m->events & EPOLLONESHOT)
-				m->disabled = 1;
-			ev[out].data.u64 = m->data;
+		struct epoll_event e = ev[i];
+		if (sd_set_told(s, &e, &m)) {
+			if (m) {
+				if (m->events & EPOLLONESHOT)
+					m->disabled = 1;
+				e.data.u64 = m->data;
+			}
+			ev[n++] = e;
+		} else if (m && m->hot && m->look != s->looks) {
+			n += report(s, m, ev + n);
 		}
-		out++;
 	}
-	return out;
+	return n;
 }
 
 static long kernel_wait(struct sd_set *s, struct epoll_event *ev, int max, int64_t ns, const void *mask)
@@ -200,7 +212,7 @@ static int take_kernel(struct sd_set *s, struct epoll_event *ev, int max)
 		long r = sd_set_look(s, ev, max);
 		if (r <= 0)
 			break;
-		int n = translate(s, ev, r, ev);
+		int n = translate(s, ev, r);
 		if (n > 0 || r < max)
 			return n;
 	}
@@ -280,9 +292,7 @@ static int park(struct sd_set *s, struct epoll_event *ev, int max, int64_t deadl
 	sd_mutex_lock(&s->mutex);
 	if (r > 0) {
 		s->looks++;
-		r = translate(s, ev, r, ev);
-		if (r > 0 && r < max)
-			r += collect(s, ev + r, max - r);
+		r = translate(s, ev, r);
 	} else if (r == 0 && settle && ns == SETTLE_NS) {
 		relook(s);
 	}
@@ -290,21 +300,45 @@ static int park(struct sd_set *s, struct epoll_event *ev, int max, int64_t deadl
 	return r;
 }
 
-/* Linux reports what is ready, whoever's it is; with little room the turns alternate. Ends that the
- * kernel tells of are reported with the rest. */
+static void reverse(struct epoll_event *ev, int n)
+{
+	for (struct epoll_event *last = ev + n - 1; ev < last; ev++, last--) {
+		struct epoll_event e = *ev;
+		*ev = *last;
+		*last = e;
+	}
+}
+
+/* n events change places with the k behind them. */
+static void swap(struct epoll_event *ev, int n, int k)
+{
+	if (n == 0 || k == 0)
+		return;
+	reverse(ev, n);
+	reverse(ev + n, k);
+	reverse(ev, n + k);
+}
+
+static int by_kernel(struct sd_set *s) { return s->plain || s->members > s->ours || s->on_tcp; }
+
+/* Linux reports what is ready, whoever's it is; when rings have taken all room, the next turn is the kernel's.
+ * Who sees the later of two events sees the earlier: rings are looked at before the kernel. Which of the two is
+ * the earlier nobody knows; the kernel's is told first, because young connections are on TCP. */
 static int look(struct sd_set *s, struct epoll_event *ev, int max, int last)
 {
 	sd_mutex_lock(&s->mutex);
 	s->looks++;
-	int kernel = last || s->plain || s->members > s->ours, first = kernel && s->turn++ % 2 == 0;
-	int n = first ? 0 : collect(s, ev, max);
-	if (n < max && (last || (kernel && (n > 0 || first)))) {
-		n += take_kernel(s, ev + n, max - n);
-		if (n < max)
-			n += collect(s, ev + n, max - n);
+	int kernel = last || by_kernel(s), k = kernel && s->full ? take_kernel(s, ev, max) : 0, n = 0;
+	s->full = 0;
+	if (k == 0) {
+		n = collect(s, ev, max);
+		s->full = n == max;
+		if (n < max && (last || (kernel && n > 0)))
+			k = take_kernel(s, ev + n, max - n);
+		swap(ev, n, k);
 	}
 	sd_mutex_unlock(&s->mutex);
-	return n;
+	return n + k;
 }
 
 static int wait_for_events(struct sd_set *s, struct epoll_event *ev, int max, int64_t deadline, const void *mask)

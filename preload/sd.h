@@ -51,6 +51,7 @@ int sd_bell_pending(struct sd_bell *b);
 /* sd_watch_arm returns 1 if the bell watches the line now, 0 if all entries are taken. */
 int sd_watch_arm(struct sd_watch_line *l, int bell, unsigned member);
 void sd_watch_disarm(struct sd_watch_line *l, int bell, unsigned member);
+uint32_t sd_watch_order(const struct sd_watch_line *l, int bell, unsigned member);
 /* Marks and, where the watcher is parked, rings all bells of the line; page is the watchers'. shared: other
  * processes may do so for the same line. */
 void sd_watch_fire(struct sd_watch_line *l, unsigned char *page, int shared);

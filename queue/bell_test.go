@@ -43,8 +43,14 @@ func TestHarvestFindsExactlyTheMarked(t *testing.T) {
 			t.Fatal(err)
 		}
 		want := rapid.SliceOfDistinct(rapid.Uint32Range(0, MembersPerBell-1), rapid.ID).Draw(t, "members")
-		for _, m := range want {
-			page.mark(0, m)
+		for i, m := range want {
+			var order uint32
+			if page.mark(0, m, &order); order != uint32(i)+1 {
+				t.Fatalf("mark %d has number %d", i, order)
+			}
+			if page.mark(0, m, &order); order != uint32(i)+1 {
+				t.Fatal("a set bit is marked anew")
+			}
 		}
 		if bell.Pending() != (len(want) > 0) {
 			t.Fatal("Pending is wrong")
@@ -61,15 +67,16 @@ func TestHarvestFindsExactlyTheMarked(t *testing.T) {
 
 func TestOnlyAClearBitOfASleeperRings(t *testing.T) {
 	page, bell, _, _ := heapBell(t)
-	if page.mark(0, 5) {
+	var order uint32
+	if page.mark(0, 5, &order) {
 		t.Error("rang for a waiter that is awake")
 	}
 	bell.Park()
-	if page.mark(0, 5) {
+	if page.mark(0, 5, &order) {
 		t.Error("rang for a bit that was set")
 	}
 	bell.Clear(5)
-	if !page.mark(0, 5) {
+	if !page.mark(0, 5, &order) {
 		t.Error("did not ring for a sleeper")
 	}
 	bell.Unpark()

@@ -81,7 +81,7 @@ func (w *WatchLine) Notify(page *Page, r interface{ Ring(nonce uint64) }) (rung 
 			continue
 		}
 		bell, member, ok := parseEntry(e)
-		if ok && page.mark(bell, member) {
+		if ok && page.mark(bell, member, &w.Order[i]) {
 			r.Ring(shm.Load64(&page.bell(bell).Nonce))
 			rung++
 		}
@@ -89,13 +89,17 @@ func (w *WatchLine) Notify(page *Page, r interface{ Ring(nonce uint64) }) (rung 
 	return rung
 }
 
-// mark sets a member's bit and tells whether the bell must be rung.
-func (p *Page) mark(bell, member uint32) bool {
+// mark sets a member's bit, with its number among the marks in order, and tells whether the bell must be rung.
+func (p *Page) mark(bell, member uint32, order *uint32) bool {
 	word, bit := p.word(bell, member), uint64(1)<<(member%64)
-	if shm.Load64(word)&bit != 0 || shm.Or64(word, bit)&bit != 0 {
+	if shm.Load64(word)&bit != 0 {
 		return false
 	}
 	b := p.bell(bell)
+	shm.Store32(order, shm.Add32(&b.Marks, 1))
+	if shm.Or64(word, bit)&bit != 0 {
+		return false
+	}
 	w := member / 64
 	shm.Or64(&b.Summary[w/64], 1<<(w%64))
 	return shm.Load32(&b.Parked) != 0

@@ -137,7 +137,9 @@ type WatchLine struct {
 	// for the peer's socket, before each send. It is in the line of the entries, which a sender reads anyway.
 	// Used in RxWatch only.
 	Closed uint32
-	_      [40]byte
+	// Order: writer: who sets the bit of the entry with the same index, before; Marks of the bell then.
+	Order [WatchEntries]uint32
+	_     [24]byte
 }
 
 // LockLine is the LOCKED mode of one side of a direction: a futex lock between the processes and
@@ -201,7 +203,8 @@ type Bell struct {
 	Nonce   uint64    // writer: owner, before the bell is named in any WatchLine
 	Summary [4]uint64 // bit w of the array: word w of the bits may be non-zero
 	Keeps   uint32    // writer: owner, before the bell is named in any WatchLine; 1 = bits stay set after a harvest, so a set bit does not say that the owner is being woken
-	_       [12]byte
+	Marks   uint32    // writer: who sets a bit, before (locked add); an epoll set tells of its members in this order
+	_       [8]byte
 }
 
 // Counters in BellPage.Count. The names are what sdirect stat prints.
