@@ -35,10 +35,29 @@ int sd_iov_slice(struct iovec *to, int max, const struct iovec *iov, int iovcnt,
 	return k;
 }
 
-/* recvmsg on the anchor, never blocking, of up to n bytes from byte skip of the iovec on. */
+/* The next byte of TCP is urgent: a receive that has something ends here. */
+static int at_mark(int fd)
+{
+	int at = 0;
+	return sd_sys(SYS_ioctl, fd, SIOCATMARK, &at) < 0 || at;
+}
+
+/* recvmsg on the anchor, never blocking, of up to n bytes from byte skip of the iovec on. Where that is not the
+ * first a receive ends before an urgent byte, which recvmsg would step over: -EAGAIN, as for nothing yet. */
 static ssize_t kernel_recv(int fd, const struct iovec *iov, int iovcnt, size_t skip, size_t n, int flags)
 {
 	struct iovec v[iovcnt ? iovcnt : 1];
+	if (skip) {
+		char b;
+		int q = 0;
+		ssize_t r = sd_sys(SYS_recvfrom, fd, &b, 1, MSG_PEEK | MSG_DONTWAIT, 0, 0);
+		if (r <= 0)
+			return r;
+		sd_sys(SYS_ioctl, fd, SIOCINQ, &q);
+		if (q <= 0 || at_mark(fd))
+			return -EAGAIN;
+		n = (size_t)q < n ? (size_t)q : n;
+	}
 	int k = sd_iov_slice(v, iovcnt, iov, iovcnt, skip, n);
 	struct msghdr m = {.msg_iov = v, .msg_iovlen = k};
 	return sd_sys(SYS_recvmsg, fd, &m, flags | MSG_DONTWAIT);
@@ -106,13 +125,6 @@ static void look(struct sd_conn *c, size_t want)
 	c->patience = sd_rx_avail(rx) == now ? 256 : 0;
 }
 
-/* The next byte of TCP is urgent: a receive that has something ends here. */
-static int at_mark(int fd)
-{
-	int at = 0;
-	return sd_sys(SYS_ioctl, fd, SIOCATMARK, &at) < 0 || at;
-}
-
 /* Of done bytes the ring gave the last it has: what follows it on TCP, up to an urgent mark, belongs to
  * the same receive. Not while bytes from before the ring were only peeked at: they come first there. */
 static ssize_t and_after(struct sd_conn *c, int fd, const struct iovec *iov, int n, size_t skip, size_t done,
@@ -120,7 +132,7 @@ static ssize_t and_after(struct sd_conn *c, int fd, const struct iovec *iov, int
 {
 	struct sd_direction *d = sd_in(c);
 	if (done == want || sd_peek(&d->rx.rgen) == 0 || sd_class_of(d, c->rx.gen) != SD_CLASS_TCP ||
-	    sd_base_of(d, c->rx.gen) != c->rx.tail || at_mark(fd))
+	    sd_base_of(d, c->rx.gen) != c->rx.tail)
 		return done;
 	ssize_t r = kernel_recv(fd, iov, n, skip + done, want - done, flags & ~MSG_WAITALL);
 	if (r < 0 && r != -EAGAIN)
