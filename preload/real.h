@@ -109,6 +109,7 @@ struct aiocb64;
 	X(int, __poll, (struct pollfd *, nfds_t, int))                                                 \
 	X(int, __select, (int, fd_set *, fd_set *, fd_set *, struct timeval *))                        \
 	X(int, pidfd_getfd, (int, int, unsigned))                                                      \
+	X(void *, dlopen, (const char *, int))                                                         \
 	X(long, syscall, (long, long, long, long, long, long, long))                                   \
 	X(int, aio_read, (struct aiocb *))                                                             \
 	X(int, aio_read64, (struct aiocb64 *))                                                         \

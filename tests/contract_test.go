@@ -30,7 +30,7 @@ func contractBothRoles(t *testing.T, m harness.Mode) {
 func contract(t *testing.T, m harness.Mode, ours, peers bool, peer, role, family string) {
 	prog := harness.C(t, "contract")
 	names := strings.Fields(harness.Run(t, harness.Patience, harness.Command(false, prog, "list")))
-	outsider := harness.Static(t, "outsider")
+	outsider, module := harness.Static(t, "outsider"), harness.Module(t, "module")
 	prefix := "env -u LD_PRELOAD"
 	if peers {
 		prefix = strings.Join(m.Setup().Prefix(), " ")
@@ -45,7 +45,7 @@ func contract(t *testing.T, m harness.Mode, ours, peers bool, peer, role, family
 		if m.Both() {
 			cmd.Env = append(cmd.Env, "SD_WANT_PROMOTED=1")
 		}
-		cmd.Env = append(cmd.Env, "SD_PEER_PREFIX="+prefix, "SD_OUTSIDER="+outsider)
+		cmd.Env = append(cmd.Env, "SD_PEER_PREFIX="+prefix, "SD_OUTSIDER="+outsider, "SD_MODULE="+module)
 		lanes[i] = harness.Start(t, cmd)
 	}
 	ran := 0

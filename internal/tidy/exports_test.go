@@ -14,7 +14,7 @@ import (
 // byte, or are other names: a recording shows what libc exports under the usual ones.
 var notTraced = []string{"execve", "execv", "execvp", "execvpe", "execl", "execlp", "execle", "fexecve", "execveat",
 	"posix_spawn", "posix_spawnp", "posix_spawn_file_actions_adddup2", "system", "popen", "_IO_popen", "wordexp", "_Fork", "clone", "__clone",
-	"sockatmark", "syscall", "pidfd_getfd", "aio_read", "aio_read64", "aio_write", "aio_write64", "lio_listio", "lio_listio64",
+	"sockatmark", "syscall", "pidfd_getfd", "dlopen", "aio_read", "aio_read64", "aio_write", "aio_write64", "lio_listio", "lio_listio64",
 	"__read", "__write", "__send", "__connect", "__close", "__fcntl", "__dup2", "__poll", "__select",
 	"fclose", "freopen", "freopen64", "sigaction", "__sigaction", "signal", "bsd_signal", "ssignal", "sysv_signal", "__sysv_signal", "sigset", "siginterrupt"}
 

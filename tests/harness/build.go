@@ -54,6 +54,12 @@ func Static(t *testing.T, name string) string {
 	return compiled(t, name, "-static")
 }
 
+// Module builds it for dlopen, with a RUNPATH to where it lies.
+func Module(t *testing.T, name string) string {
+	t.Helper()
+	return compiled(t, name, "-shared", "-fPIC", "-Wl,--enable-new-dtags,-rpath,$ORIGIN")
+}
+
 func compiled(t *testing.T, name string, flags ...string) string {
 	t.Helper()
 	src, err := filepath.Glob(filepath.Join(run.root, "tests", "prog", name+"*.c"))

@@ -45,6 +45,7 @@ var others = []cell{
 	{"", "shutdown, close", both, "the peer gets all, then the end; the number may then be used by socket, accept and dup, by nothing else", "unhooked_uring_shuts unhooked_uring_shuts_cold unhooked_uring_closes unhooked_uring_closes_cold unhooked_direct_close unhooked_direct_close_cold"},
 	{"", "writes on a promoted connection", never, "nothing can stand in: a foreign write (`foreign-write`), for which the peer resets the connection", "unhooked_uring_sends unhooked_direct_write unhooked_direct_message unhooked_inside_libc"},
 	{"", "reads and polls on a promoted connection", never, "see only what comes by the anchor, which is nothing before the end, and take nothing", "unhooked_uring_receives unhooked_uring_polls unhooked_direct_read unhooked_inside_libc"},
+	{"dlmopen", "a namespace of its own", never, "the module has a libc of its own, whose calls are as the instruction", "module_in_a_namespace module_in_a_namespace_cold"},
 	{"ld.so", "a static program inherits: writes", kernel, "as any program that is started (`exec-inherited`)", "unhooked_static_program_writes unhooked_static_program_writes_cold unhooked_program_with_a_number unhooked_program_with_a_number_cold"},
 	{"", "a static program inherits: reads", never, "of what comes by a ring it gets nothing, and takes nothing (`exec-inherited`)", "unhooked_static_program_reads unhooked_static_program_reads_cold"},
 }

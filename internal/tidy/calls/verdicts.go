@@ -180,6 +180,8 @@ var hooked = []cell{
 	{"", "signals and masks", both, "", "signal_epoll_is_interrupted signal_masks_are_installed_without_waiting"},
 	{"syscall", "of any call in this table", both, "done as by the call of that name", "unhooked_by_syscall unhooked_by_syscall_cold unhooked_sets_by_syscall unhooked_sets_by_syscall_cold range_closes_by_syscall exec_program_writes unhooked_forks_by_number"},
 	{"pidfd_getfd", "", both, "of a connection that this process has: a further number of it", "unhooked_number_from_pidfd unhooked_number_from_pidfd_cold"},
+	{"dlopen", "", both, "libc's, which sees the program as its caller", "module_loaded module_loaded_cold module_loads_by_its_own_path module_loads_by_its_own_path_cold"},
+	{"", "RTLD_DEEPBIND", both, "is cleared, so that the module calls libsd, not libc; of two definitions of one name it gets the program's, not its own", "module_bound_deep module_bound_deep_cold"},
 	{"aio_read aio_read64 aio_write aio_write64 lio_listio lio_listio64", "", degrade, "a candidate stays on the kernel (`option`); a promoted connection refuses them, EOPNOTSUPP (`unhooked`): libc's threads read and write where nothing can stand in", "unhooked_asynchronous unhooked_asynchronous_cold"},
 	{"sigaction __sigaction signal bsd_signal ssignal sysv_signal __sysv_signal sigset siginterrupt", "", none,
 		"handlers run through a stub: it tells a waiting call whether SA_RESTART restarts it, and waits for the end of an operation; what was installed is what is read back",
