@@ -14,16 +14,19 @@ uint64_t sd_kernel_received(int fd)
 	return sd_tcp_info(fd, &ti) < 0 ? 0 : ti.tcpi_bytes_received;
 }
 
-/* SIOCINQ that does not end at an urgent byte. */
-static int unread(int fd)
+/* SIOCINQ; far: one that does not end at an urgent byte. -1: it is no socket. */
+static int unread(int fd, int far)
 {
 	int q = 0, was = 0, on = 1;
 	socklen_t len = sizeof was;
-	sd_sys(SYS_getsockopt, fd, SOL_SOCKET, SO_OOBINLINE, &was, &len);
-	sd_sys(SYS_setsockopt, fd, SOL_SOCKET, SO_OOBINLINE, &on, sizeof on);
-	sd_sys(SYS_ioctl, fd, SIOCINQ, &q);
-	sd_sys(SYS_setsockopt, fd, SOL_SOCKET, SO_OOBINLINE, &was, sizeof was);
-	return q;
+	if (far) {
+		sd_sys(SYS_getsockopt, fd, SOL_SOCKET, SO_OOBINLINE, &was, &len);
+		sd_sys(SYS_setsockopt, fd, SOL_SOCKET, SO_OOBINLINE, &on, sizeof on);
+	}
+	long r = sd_sys(SYS_ioctl, fd, SIOCINQ, &q);
+	if (far)
+		sd_sys(SYS_setsockopt, fd, SOL_SOCKET, SO_OOBINLINE, &was, sizeof was);
+	return r < 0 ? -1 : q;
 }
 
 /* FIN, which counts as a byte received, is among those that have come after the first n. What ended a closed socket
@@ -40,34 +43,30 @@ static int fin_came(struct sd_conn *c, int fd, const struct tcp_info *ti, uint64
 	return e == 0 || e == EPIPE;
 }
 
-/* Of data bytes on the anchor some have come after the first n, by a direction that has gone back to TCP. */
-static uint64_t left_of(int fd, uint64_t n, uint64_t data)
-{
-	uint64_t read = data - unread(fd);
-	return read < n ? n - read : 0;
-}
+static int back_on_tcp(struct sd_direction *in) { return sd_class_of(in, sd_tx_gen(in)) == SD_CLASS_TCP; }
 
 /* Bytes of the first n, before the ring, that are still to be read from the anchor. After them nothing comes but
  * FIN, which counts in some states only, unless the direction has gone back to TCP: once n have arrived, SIOCINQ
- * alone tells. */
+ * alone tells. All that is asked for must be true at one time. */
 uint64_t sd_kernel_left(struct sd_conn *c, int fd)
 {
 	struct sd_direction *in = sd_in(c);
 	uint64_t n = sd_peek(&in->seg.base[1]);
 	for (int i = 0; i < 1000; i++) {
-		int back = sd_class_of(in, sd_tx_gen(in)) == SD_CLASS_TCP;
 		struct tcp_info a, b;
-		int q;
-		if (sd_tcp_info(fd, &a) < 0 || sd_sys(SYS_ioctl, fd, SIOCINQ, &q) < 0 || sd_tcp_info(fd, &b) < 0)
+		int back = back_on_tcp(in), q;
+		if (sd_tcp_info(fd, &a) < 0 || (q = unread(fd, back)) < 0 || sd_tcp_info(fd, &b) < 0)
 			break;
 		uint64_t came = a.tcpi_bytes_received;
-		if (came != b.tcpi_bytes_received)
+		if (came != b.tcpi_bytes_received || back != back_on_tcp(in))
 			continue;
 		if (came < n)
 			return n - (came - q);
-		if (back && came > n)
+		if (!back)
+			return q;
+		if (came > n)
 			came -= fin_came(c, fd, &a, n);
-		return came > n && back ? left_of(fd, n, came) : (uint64_t)q;
+		return came > n ? n - (came - q < n ? came - q : n) : (uint64_t)q;
 	}
 	return 1;
 }

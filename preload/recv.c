@@ -91,8 +91,8 @@ static ssize_t anchor_says(struct sd_conn *c, int fd)
 	ssize_t r = sd_sys(SYS_recvfrom, fd, &b, 1, MSG_PEEK | MSG_DONTWAIT, 0, 0);
 	if (r == -EAGAIN)
 		return sd_peek(&c->slot->hdr.rd_shut[c->end]) ? 0 : -EAGAIN;
-	if (r > 0)
-		return bad_peer(c, fd, SD_COUNT_FOREIGN_WRITE);
+	if (r > 0) /* a sender that goes back to TCP says so first */
+		return sd_rx_on_tcp(sd_in(c)) ? 1 : bad_peer(c, fd, SD_COUNT_FOREIGN_WRITE);
 	if (sd_rx_unread(&c->rx) != 0) { /* published before FIN or RST, seen after it */
 		if (r < 0) {
 			sd_store(&c->slot->hdr.err[c->end], -r);
@@ -140,6 +140,26 @@ static ssize_t and_after(struct sd_conn *c, int fd, const struct iovec *iov, int
 	return r > 0 ? (ssize_t)done + r : (ssize_t)done;
 }
 
+/* recvmsg on the anchor of a stream that has not left TCP. -ESTALE: it has. What there is is counted before that is
+ * asked: what comes later may have the ring before it. An urgent byte's sender stays on TCP. */
+static ssize_t young_recv(struct sd_conn *c, int fd, const struct iovec *iov, int n, size_t skip, size_t want, int flags)
+{
+	for (;;) {
+		char b;
+		int q = 0;
+		sd_sys(SYS_ioctl, fd, SIOCINQ, &q);
+		if (sd_tx_gen(sd_in(c)) != 0)
+			return -ESTALE;
+		if (q > 0 || want == 0)
+			return kernel_recv(fd, iov, n, skip, (size_t)q < want ? (size_t)q : want, flags);
+		ssize_t r = sd_sys(SYS_recvfrom, fd, &b, 1, MSG_PEEK | MSG_DONTWAIT, 0, 0);
+		if (r <= 0)
+			return r;
+		if (at_mark(fd))
+			return kernel_recv(fd, iov, n, skip, want, flags);
+	}
+}
+
 /* With the receive side held. > 0 bytes; 0 end; -EAGAIN; -errno. Without ask_anchor an empty ring is
  * -EAGAIN, whatever else is the case. It returns less than there is nowhere: programs that wait for edges
  * take that for the end of what has come (epoll(7)), so it must not stop where the stream moves. */
@@ -151,7 +171,7 @@ static ssize_t ring_try(struct sd_conn *c, int fd, const struct iovec *iov, int 
 	size_t done = 0;
 	if (sd_peek(&d->rx.rgen) == 0) {
 		if (sd_tx_gen(d) == 0) {
-			ssize_t r = kernel_recv(fd, iov, n, skip, want, flags & ~MSG_WAITALL);
+			ssize_t r = young_recv(c, fd, iov, n, skip, want, flags & ~MSG_WAITALL);
 			/* The sender may have left TCP after we looked; then EAGAIN or FIN means nothing. */
 			int q = 0;
 			if (r == 0 && want == 0 && sd_sys(SYS_ioctl, fd, SIOCINQ, &q) == 0 && q > 0)

@@ -326,6 +326,8 @@ func (e *end) getsockopt(level, option int, v addr) int64 {
 		e.err = 0
 	case option == unix.SO_RCVLOWAT:
 		*at[int32](v) = 1
+	case level == unix.SOL_SOCKET && option == unix.SO_OOBINLINE: // nothing urgent is ever sent
+		*at[int32](v) = 0
 	case option == unix.SO_RCVTIMEO:
 		putTimeval(v, e.rcvtimeo)
 	case option == unix.SO_SNDTIMEO:

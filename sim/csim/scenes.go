@@ -18,6 +18,7 @@ func init() {
 		small       bool
 	}{
 		{"c-stream", "one process sends, one receives: promotion on the way, growth, parking, EOF", oneWay, false},
+		{"c-back", "a stream that goes to the rings and back to TCP while the receiver is on its way", back, false},
 		{"c-echo", "request and response", echo, false},
 		{"c-threads", "two threads at each end, one sends, one receives", threads, false},
 		{"c-shared", "two threads send on one connection, two receive", shared, false},

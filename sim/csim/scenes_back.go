@@ -1,0 +1,46 @@
+//go:build sim && cgo
+
+package csim
+
+import (
+	"math"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// back: one send asks for urgent data, which takes the direction back to TCP for good, wherever the receiver is.
+// To the simulated TCP its byte is one like the others.
+func back(w *World) {
+	a, b := w.process("a"), w.process("b")
+	fa, fb := w.connect(a, b)
+	w.maybeNetwork()
+	n, most := w.Range(1, 60, "bytes"), 1<<w.Choose(5, "most")
+	turn := w.Choose(n, "turn")
+	s := &stream{w: w, id: 0}
+	a.main(fa, 0, 1, func(t *Thread) {
+		send := func(to, flags int) {
+			if r := s.pump(t, fa, to, most, flags); r < 0 {
+				w.Failf("result", "send: %d", r)
+			}
+		}
+		send(turn, 0)
+		send(turn+1, unix.MSG_OOB)
+		send(n, 0)
+		t.close(fa)
+	})
+	b.main(fb, 1, 1, func(t *Thread) {
+		if w.Choose(2, "late") == 1 {
+			t.nap(time.Duration(w.Choose(3000, "us")) * time.Microsecond)
+		}
+		if r := s.drain(t, fb, math.MaxInt, most); r != 0 {
+			w.Failf("result", "recv: %d after %d bytes", r, s.received)
+		}
+		t.close(fb)
+	})
+	w.AtEnd(func() {
+		if s.received != n || !s.ended {
+			w.Failf("stream", "EOF after %d of %d bytes", s.received, n)
+		}
+	})
+}
