@@ -172,7 +172,7 @@ func (s *State) adapted(e *endpoint, opt Option) (lo, hi int32, ok bool) {
 		return 0, 1, true
 	case opt == OptState:
 		state := tcpInfo[e.tcp]
-		if e.tcp == finWait && e.peer != none && s.ends[e.peer].strained { // whether FIN has arrived is not known
+		if e.tcp == finWait { // the peer may take its time to acknowledge
 			return finWait1, state, true
 		}
 		return state, state, true
@@ -180,7 +180,7 @@ func (s *State) adapted(e *endpoint, opt Option) (lo, hi int32, ok bool) {
 	return 0, 0, false
 }
 
-// tcpInfo is what TCP_INFO calls a state. A FIN that has found room is acknowledged: FIN_WAIT2.
+// tcpInfo is what TCP_INFO calls a state, when what was sent has been acknowledged.
 var tcpInfo = [tcpStates]int32{closed: 7, listening: 10, synSent: 2, established: 1, finWait: finWait1 + 1, closeWait: 8, lastAck: 9, closing: 11}
 
 const finWait1 = 4

@@ -100,12 +100,25 @@ func (n step) revents(fd, events int32) []int32 {
 	}
 	must, may := n.mask(f)
 	events |= evErr | evHup
-	options := []int32{must & events}
-	if may&events != 0 {
-		options = append(options, (must|may)&events)
-	}
+	options := mayShow(must, may, events)
 	if before, too, ok := n.before(f); ok {
-		options = append(options, before&events, (before|too)&events)
+		options = append(options, mayShow(before, too, events)...)
+	}
+	return options
+}
+
+// mayShow is what may be reported of events; whether there is something to read and whether there is room are
+// doubtful each for itself.
+func mayShow(must, may, events int32) []int32 {
+	const out = evOut | evWrNorm
+	options := []int32{must & events}
+	for _, doubt := range []int32{may & events &^ out, may & events & out} {
+		if doubt == 0 {
+			continue
+		}
+		for _, o := range options {
+			options = append(options, o|doubt)
+		}
 	}
 	return options
 }

@@ -114,6 +114,12 @@ var mistakes = []struct {
 		"done == want || sd_peek(&d->rx.rgen) == 0 || ", "done == want || ")},
 	{"c-empty-ring-is-news", "who peeks spins for ever where its peer died between opening a ring and filling it", scenes("c-kill"), edit("ring.h",
 		"return gen != sd_peek(&d->rx.rgen) && sd_class_of(d, gen) == SD_CLASS_TCP;", "return gen != sd_peek(&d->rx.rgen);")},
+	{"c-counted-last", "a receive asks whether the stream has left TCP, then how much has come", scenes("c-back"), edit("recv.c",
+		"sd_sys(SYS_ioctl, fd, SIOCINQ, &q);\n\t\tif (sd_tx_gen(sd_in(c)) != 0)\n\t\t\treturn -ESTALE;", "if (sd_tx_gen(sd_in(c)) != 0)\n\t\t\treturn -ESTALE;\n\t\tsd_sys(SYS_ioctl, fd, SIOCINQ, &q);")},
+	{"c-back-asked-first", "what is left before the ring is counted by a generation that may have changed", scenes("c-back"), edit("left.c",
+		" || back != back_on_tcp(in))", ")")},
+	{"c-foreign-in-passing", "bytes of a stream that has just gone back to TCP are taken for somebody else's", scenes("c-back"), edit("recv.c",
+		"return sd_rx_on_tcp(sd_in(c)) ? 1 : bad_peer", "return bad_peer")},
 	{"c-own-fin", "a thread takes the effect of its own process's shutdown for the peer's close", scenes("c-threads"), edit("end.c",
 		"if (sd_conn_demote_tx(c) && unread) {", "if ((sd_conn_demote_tx(c), unread)) {")},
 }
