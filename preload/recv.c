@@ -152,11 +152,11 @@ static ssize_t young_recv(struct sd_conn *c, int fd, const struct iovec *iov, in
 			return -ESTALE;
 		if (q > 0 || want == 0)
 			return kernel_recv(fd, iov, n, skip, (size_t)q < want ? (size_t)q : want, flags);
+		if (at_mark(fd))
+			return kernel_recv(fd, iov, n, skip, want, flags);
 		ssize_t r = sd_sys(SYS_recvfrom, fd, &b, 1, MSG_PEEK | MSG_DONTWAIT, 0, 0);
 		if (r <= 0)
 			return r;
-		if (at_mark(fd))
-			return kernel_recv(fd, iov, n, skip, want, flags);
 	}
 }
 
