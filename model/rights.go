@@ -29,16 +29,13 @@ func (n step) unixOf(fd int32) (f, errno int32) {
 
 // pass sends a description in a message of one byte.
 func (n step) pass() []Branch {
-	what := n.fileOf(n.p, n.op.Arg[1])
-	if n.fileOf(n.p, n.op.Arg[0]) != none && what == none {
-		if _, errno := n.unixOf(n.op.Arg[0]); errno == enotsock {
-			return n.fail(enotsock)
-		}
-		return n.fail(ebadf)
-	}
 	via, errno := n.unixOf(n.op.Arg[0])
 	if errno != 0 {
 		return n.fail(errno)
+	}
+	what := n.fileOf(n.p, n.op.Arg[1])
+	if what == none {
+		return n.fail(ebadf)
 	}
 	to := n.files[via].peer
 	if to == none {
