@@ -89,7 +89,7 @@ func TestPeerDiesBehindItsBytes(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer l.Close()
-	cmd := underLibsd(t, "connect", strconv.Itoa(l.Addr().(*net.TCPAddr).Port))
+	cmd := underLibsd(t, "flood", strconv.Itoa(l.Addr().(*net.TCPAddr).Port))
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)

@@ -1,6 +1,6 @@
 /* An ordinary program: echoes one connection after another until EOF. Run under libsd.so it is the
- * C end of the interoperation tests. Usage: echo listen | echo connect PORT. A message that begins with F
- * makes it send on TCP until that is full, say so, and read no more. */
+ * C end of the interoperation tests. Usage: echo listen | echo connect PORT | echo flood PORT. The last connects
+ * too, and at a message that begins with F sends on TCP until that is full, says so, and reads no more. */
 #include <arpa/inet.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 static char buf[150000];
+static int floods;
 
 static void flood(int fd)
 {
@@ -32,7 +33,7 @@ static int echo(int fd)
 			perror("echo: read");
 		if (n <= 0)
 			return n < 0;
-		if (buf[0] == 'F')
+		if (floods && buf[0] == 'F')
 			flood(fd);
 		for (ssize_t done = 0; done < n;) {
 			ssize_t k = write(fd, buf + done, n - done);
@@ -51,6 +52,7 @@ int main(int argc, char **argv)
 	socklen_t len = sizeof a;
 	int fd = socket(AF_INET, SOCK_STREAM, 0);
 	if (argc == 3) {
+		floods = strcmp(argv[1], "flood") == 0;
 		a.sin_port = htons(atoi(argv[2]));
 		if (connect(fd, (struct sockaddr *)&a, len) != 0)
 			return 1;
