@@ -166,7 +166,7 @@ func (s *State) adapted(e *endpoint, opt Option) (lo, hi int32, ok bool) {
 	switch v := e.opt[opt]; {
 	case (opt == OptSndBuf || opt == OptRcvBuf) && v == 0:
 		return 1, most, true
-	case opt == OptMaxSeg && (v == 0 || e.tcp != closed && e.tcp != listening):
+	case opt == OptMaxSeg: // of the segments there are; tcp_disconnect, of a listener too, forgets what was set
 		return 48, 65_535, true
 	case opt == OptQuickAck:
 		return 0, 1, true

@@ -105,6 +105,15 @@ func (s *State) Marked(p, fd int32) bool {
 	return peer != none && s.ends[peer].urg.mark > 0
 }
 
+// Urgent tells whether the reader of what comes there knows of an urgent byte.
+func (s *State) Urgent(p, fd int32) bool {
+	if !s.alive(p) {
+		return false
+	}
+	e, errno := s.tcpOf(p, fd)
+	return errno == 0 && s.ends[e].urg.state != noUrgent
+}
+
 // reader is the other end of a connection, none.
 func (s *State) reader(p, fd int32) int32 {
 	if !s.alive(p) {

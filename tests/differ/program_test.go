@@ -59,6 +59,9 @@ func (p *plan) tooLate(proc int32, kind model.Kind, args []int32) bool {
 		return args[1] == model.ForkVfork
 	case model.Send:
 		return args[2]&syscall.MSG_OOB != 0 && p.state.Marked(proc, args[0])
+	case model.Recv:
+		const both = syscall.MSG_PEEK | syscall.MSG_WAITALL
+		return args[2]&both == both && p.state.Urgent(proc, args[0])
 	}
 	return false
 }
