@@ -189,7 +189,8 @@ int sd_park(struct sd_conn *c, int fd, int what, int64_t deadline, size_t done)
 		}
 		/* Without a bell we must look again ourselves. After the peer's FIN its death makes no
 		 * further sign on the anchor. */
-		int look_again = what == SD_WAIT_MORE || (attached && ((!exact && now < settled) || !armed));
+		int gone = what == SD_WAIT_TX && attached && sd_tx_closed(&c->tx); /* told before we armed, maybe */
+		int look_again = what == SD_WAIT_MORE || gone || (attached && ((!exact && now < settled) || !armed));
 		if (look_again && until > now + SETTLE_NS)
 			until = now + SETTLE_NS;
 		else if ((c->kev & POLLRDHUP) && what == SD_WAIT_TX && until > now + 100 * SETTLE_NS)
@@ -205,7 +206,7 @@ int sd_park(struct sd_conn *c, int fd, int what, int64_t deadline, size_t done)
 			sd_waker_take(w);
 			break;
 		}
-		if (r > 0 || (r == 0 && (what == SD_WAIT_MORE || ((c->kev & POLLRDHUP) && what == SD_WAIT_TX))))
+		if (r > 0 || (r == 0 && (what == SD_WAIT_MORE || gone || ((c->kev & POLLRDHUP) && what == SD_WAIT_TX))))
 			break;
 	}
 	sd_wait_end();
