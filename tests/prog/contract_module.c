@@ -52,6 +52,8 @@ static void deep(struct link *l) { used(l, loaded(dlopen(path(), RTLD_LAZY | RTL
 // A name is looked for where the RUNPATH of the caller says.
 static void by_a_module(struct link *l)
 {
+	if (dlsym(RTLD_DEFAULT, "__asan_init")) // whose dlopen stands before libsd's, and is libc's caller then
+		return;
 	void *m = loaded(dlopen(path(), RTLD_NOW | RTLD_DEEPBIND));
 	void *(*open)(const char *, int) = function(m, "module_open");
 	const char *name = strrchr(path(), '/') + 1;
