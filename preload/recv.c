@@ -140,16 +140,17 @@ static ssize_t and_after(struct sd_conn *c, int fd, const struct iovec *iov, int
 	return r > 0 ? (ssize_t)done + r : (ssize_t)done;
 }
 
-/* recvmsg on the anchor of a stream that has not left TCP. -ESTALE: it has. What there is is counted before that is
- * asked: what comes later may have the ring before it. An urgent byte's sender stays on TCP. */
+/* recvmsg on the anchor of a stream that has not left TCP. -ESTALE: it has. What there is is counted, or seen, before
+ * that is asked: what comes later may have the ring before it. An urgent byte's sender stays on TCP. */
 static ssize_t young_recv(struct sd_conn *c, int fd, const struct iovec *iov, int n, size_t skip, size_t want, int flags)
 {
-	for (;;) {
+	for (int seen = 0;; seen = 1) {
 		char b;
 		int q = 0;
 		sd_sys(SYS_ioctl, fd, SIOCINQ, &q);
 		if (sd_tx_gen(sd_in(c)) != 0)
 			return -ESTALE;
+		q = q > seen ? q : seen;
 		if (q > 0 || want == 0)
 			return kernel_recv(fd, iov, n, skip, (size_t)q < want ? (size_t)q : want, flags);
 		if (at_mark(fd))

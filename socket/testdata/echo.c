@@ -2,6 +2,7 @@
  * C end of the interoperation tests. Usage: echo listen | echo connect PORT | echo flood PORT. The last connects
  * too, and at a message that begins with F sends on TCP until that is full, says so, and reads no more. */
 #include <arpa/inet.h>
+#include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,14 +12,16 @@
 static char buf[150000];
 static int floods;
 
+/* Full is what refuses though nothing is on its way. */
 static void flood(int fd)
 {
+	struct tcp_info ti;
+	socklen_t len = sizeof ti;
 	send(fd, buf, 1, MSG_OOB);
-	for (int refused = 0; refused < 2; refused++) {
-		while (send(fd, buf, sizeof buf, MSG_DONTWAIT) > 0)
-			;
-		usleep(20000); /* what is on its way arrives */
-	}
+	do {
+		while (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &ti, &len) == 0 && ti.tcpi_unacked != 0)
+			usleep(1000);
+	} while (send(fd, buf, sizeof buf, MSG_DONTWAIT) > 0);
 	puts("full");
 	fflush(stdout);
 	for (;;)

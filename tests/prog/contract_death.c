@@ -24,15 +24,8 @@ static void talk(int fd, bool first)
 
 static void until_full(int fd)
 {
-	static uint8_t b[PIECE];
-	for (int i = 0; i < 2;) {
-		ssize_t r = send(fd, b, sizeof b, MSG_DONTWAIT | MSG_NOSIGNAL);
-		i = r < 0 ? i + 1 : 0;
-		if (r < 0)
-			EQ(errno, EAGAIN);
-		if (r < 0 && i == 1)
-			nap_us(20000);
-	}
+	struct link to = {.s = fd};
+	stuff(&to);
 }
 
 // doom makes a connection to a process that reads nothing, and is killed when we sleep. It has sent more
