@@ -111,7 +111,7 @@ func (p *plan) add(sleepy bool, proc int32, kind model.Kind, args ...int32) (r i
 		return 0, false
 	}
 	hint := int32(0)
-	if maySleep || mayDie || kind == model.Exit || kind == model.Exec {
+	if maySleep || mayDie || p.strained || kind == model.Exit || kind == model.Exec {
 		hint |= hintWatch
 	}
 	p.count.visit(p.state, op)
@@ -129,7 +129,7 @@ func (p *plan) add(sleepy bool, proc int32, kind model.Kind, args ...int32) (r i
 	}
 	p.brief = p.brief || p.state.Connecting()
 	p.strained = p.strained || p.state.Strained() || kind == model.Send && args[1] > 20_000
-	if p.strained { // for good: what was planned may have gone otherwise
+	if p.strained { // for good: what was planned may have gone otherwise, and sleep where the plan does not
 		hint |= hintStrained
 	}
 	p.ops = append(p.ops, operation{op, hint})
