@@ -126,8 +126,13 @@ func (n step) setOpt() []Branch {
 		}
 	case OptLinger0, OptLinger:
 		end.opt[OptLinger0+OptLinger-opt] = 0
-	case OptSndBuf, OptRcvBuf:
+	case OptSndBuf:
 		end.opt[opt] = 2 * v
+		n.roomSet(e)
+	case OptRcvBuf:
+		end.opt[opt] = 2 * v
+	case OptUnsent:
+		n.roomSet(e)
 	case OptRcvLowat:
 		end.opt[opt] = max(v, 1)
 		switch { // tcp_set_rcvlowat looks for data that is enough now
@@ -138,6 +143,17 @@ func (n step) setOpt() []Branch {
 		}
 	}
 	return n.one(0)
+}
+
+// roomSet: sk_stream_write_space looks whether there is room now, and does not ask whether there was.
+func (s *State) roomSet(e int32) {
+	const out = evOut | evWrNorm
+	switch must, may := s.tcpMask(&s.ends[e]); {
+	case must&out != 0:
+		s.wake(e, out)
+	case may&out != 0:
+		s.perhaps(e, out)
+	}
 }
 
 func (n step) getOpt() []Branch {

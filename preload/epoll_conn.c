@@ -44,8 +44,8 @@ void sd_members_given_back(struct sd_conn *c)
 	sd_mutex_unlock(&sd_promote_mutex);
 }
 
-/* shutdown of its own end is an edge for whoever watches it, whatever it shows. */
-void sd_members_shut(struct sd_conn *c)
+/* An edge for whoever watches it for one of these, whatever it shows. */
+void sd_members_edge(struct sd_conn *c, uint32_t events)
 {
 	if (sd_peek(&c->members) == NULL)
 		return;
@@ -53,7 +53,7 @@ void sd_members_shut(struct sd_conn *c)
 	for (struct sd_member *m = c->members; m; m = m->conn_next) {
 		struct sd_set *s = m->set;
 		sd_mutex_lock(&s->mutex);
-		if (m->ours) {
+		if (m->ours && (events & (m->events | EPOLLERR | EPOLLHUP))) {
 			sd_member_heat(m);
 			if (s->waking && sd_load(&s->waker.waiting))
 				sd_waker_kick(&s->waker);

@@ -2,6 +2,7 @@
 #include <linux/tcp.h>
 #include <netinet/in.h>
 #include <stddef.h>
+#include <sys/epoll.h>
 
 #include "real.h"
 #include "ring_fast.h"
@@ -43,6 +44,19 @@ static int sizes(int name)
 	       name == SO_RCVLOWAT;
 }
 
+/* Linux looks whether there is room now, and tells of it as if there had been none. */
+static int looks_for_room(int level, int name)
+{
+	return level == SOL_SOCKET ? name == SO_SNDBUF || name == SO_SNDBUFFORCE
+				   : level == IPPROTO_TCP && name == TCP_NOTSENT_LOWAT;
+}
+
+static int on_ring(struct sd_direction *d)
+{
+	uint32_t gen = sd_tx_gen(d);
+	return gen != 0 && sd_class_of(d, gen) != SD_CLASS_TCP;
+}
+
 SD_EXPORT int setsockopt(int fd, int level, int name, const void *value, socklen_t len)
 {
 	struct sd_conn *c = sd_live(fd);
@@ -54,6 +68,8 @@ SD_EXPORT int setsockopt(int fd, int level, int name, const void *value, socklen
 	c->known = 0;
 	if (level == SOL_SOCKET && sizes(name))
 		sd_conn_buffers(c, fd);
+	if (looks_for_room(level, name) && sd_attached(c) && on_ring(sd_out(c)))
+		sd_members_edge(c, EPOLLOUT);
 	return r;
 }
 
@@ -112,7 +128,7 @@ SD_EXPORT int shutdown(int fd, int how)
 	if (c && sd_attached(c) && (r == 0 || errno == ENOTCONN)) {
 		sd_conn_shut(c, fd);
 		sd_members_on_tcp(c);
-		sd_members_shut(c);
+		sd_members_edge(c, ~0u);
 	}
 	return r;
 }

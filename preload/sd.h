@@ -289,7 +289,7 @@ void sd_members_attach(struct sd_conn *c);
 void sd_members_connected(struct sd_conn *c, int fd); /* fd was registered before it was connected */
 void sd_members_on_tcp(struct sd_conn *c);
 void sd_members_given_back(struct sd_conn *c);
-void sd_members_shut(struct sd_conn *c);
+void sd_members_edge(struct sd_conn *c, uint32_t events);
 void sd_members_closed(struct sd_conn *c);
 void sd_members_renamed(struct sd_conn *c, int fd); /* fd is about to name it no more, others do */
 void sd_members_want_out(struct sd_conn *c); /* a send found the ring full */
