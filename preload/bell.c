@@ -287,16 +287,25 @@ static int in_force(unsigned char *page, uint32_t e)
 	       sd_peek(&bits_at(page, (e >> 16) - 1)[(rung.entry & 0xffff) / 64]) >> (rung.entry % 64) & 1;
 }
 
+/* A place among the marks of the bell; 0 if it is marked and not harvested, and so keeps the place that it has. */
+static struct sd_bell *numbered(unsigned char *page, uint32_t e, uint32_t *order)
+{
+	unsigned bell = (e >> 16) - 1, member = e & 0xffff;
+	if (bell >= SD_BELLS || member >= SD_MEMBERS_PER_BELL ||
+	    sd_peek(&bits_at(page, bell)[member / 64]) >> (member % 64) & 1)
+		return NULL;
+	struct sd_bell *b = bell_at(page, bell);
+	sd_poke(order, sd_add(&b->marks, 1));
+	return b;
+}
+
 static void mark(unsigned char *page, uint32_t e, uint32_t *order, int shared)
 {
 	unsigned bell = (e >> 16) - 1, member = e & 0xffff;
-	if (bell >= SD_BELLS || member >= SD_MEMBERS_PER_BELL)
+	struct sd_bell *b = numbered(page, e, order);
+	if (b == NULL) /* the sleeper has been, or is being, told */
 		return;
-	struct sd_bell *b = bell_at(page, bell);
 	uint64_t *word = &bits_at(page, bell)[member / 64], bit = 1ull << (member % 64);
-	if (sd_peek(word) & bit)
-		return; /* marked and not harvested: the sleeper has been, or is being, told */
-	sd_poke(order, sd_add(&b->marks, 1));
 	if (sd_or(word, bit) & bit)
 		return;
 	sd_or(&b->summary[member / 4096], 1ull << (member / 64 % 64));
@@ -315,5 +324,14 @@ void sd_watch_fire(struct sd_watch_line *l, unsigned char *page, int shared)
 		uint32_t e = sd_peek(&l->entry[i]);
 		if (e)
 			mark(page, e, &l->order[i], shared);
+	}
+}
+
+void sd_watch_number(struct sd_watch_line *l, unsigned char *page)
+{
+	for (int i = 0; i < SD_WATCH_ENTRIES; i++) {
+		uint32_t e = sd_peek(&l->entry[i]);
+		if (e)
+			numbered(page, e, &l->order[i]);
 	}
 }

@@ -37,7 +37,7 @@ struct sd_set {
 	uint8_t waking; /* the waker is a member of the kernel set */
 	uint8_t nested; /* a member of another set, or polled: the kernel must show our readiness */
 	uint8_t plain;	/* there may be members without a record */
-	uint8_t full;	/* rings took all room of the last look */
+	uint8_t full;	/* the kernel's events took all room of the last look */
 	uint8_t lame;	/* a watch or bell was not to be had: look every millisecond */
 	int fd;	       /* one of its numbers */
 	uint32_t refs; /* its numbers in this process */
@@ -63,6 +63,9 @@ int sd_set_ctl(struct sd_set *s, int op, int fd, struct epoll_event *ev);
 int sd_set_wait(struct sd_set *s, struct epoll_event *ev, int max, int64_t deadline_ns, const void *sigmask);
 uint32_t sd_member_mask(struct sd_member *m);
 void sd_set_harvest(struct sd_set *s);
+/* sd_set_order: of what became hot behind before; sd_member_place: its place there, before it becomes hot. */
+void sd_set_order(struct sd_set *s, struct sd_member *before);
+void sd_member_place(struct sd_member *m);
 void sd_member_marked(struct sd_member *m);
 /* sd_set_tagged: 1 if the data is a tag of the set's; *m: the member, NULL for the waker or one that is gone. */
 int sd_set_tagged(struct sd_set *s, uint64_t data, struct sd_member **m);

@@ -78,8 +78,10 @@ int sd_set_ready(struct sd_set *s)
 	sd_mutex_lock(&s->mutex);
 	if (s->waking)
 		sd_waker_drain(&s->waker);
+	struct sd_member *before = s->hot_tail;
 	sd_set_harvest(s);
 	int others = others_ready(s);
+	sd_set_order(s, before);
 	for (struct sd_member *m = s->hot_head, *next; m && !ready; m = next) {
 		next = m->hot_next;
 		if (!m->disabled && sd_member_mask(m))

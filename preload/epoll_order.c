@@ -3,13 +3,16 @@
 
 static int later(uint32_t a, uint32_t b) { return (int32_t)(a - b) > 0; }
 
-/* The newer of its two marks is the one that is harvested. */
-static uint32_t order_of(struct sd_member *m)
+/* The newer of its two marks is the one that is harvested. What came by TCP unnumbered, when its sender was not
+ * attached yet, has an old one: it is taken for the first. */
+void sd_member_place(struct sd_member *m)
 {
 	int bell = m->set->waker.bell;
+	if (bell < 0)
+		return;
 	uint32_t bytes = sd_watch_order(&sd_in(m->conn)->rx_watch, bell, m->bit);
 	uint32_t space = m->tx_armed ? sd_watch_order(&sd_out(m->conn)->tx_watch, bell, m->bit) : bytes;
-	return later(space, bytes) ? space : bytes;
+	m->order = later(space, bytes) ? space : bytes;
 }
 
 /* The first n of a list, sorted by merging. */
@@ -34,8 +37,7 @@ static struct sd_member *sorted(struct sd_member *list, uint32_t n)
 	return head;
 }
 
-/* What became hot behind that one. */
-static void in_order(struct sd_set *s, struct sd_member *before)
+void sd_set_order(struct sd_set *s, struct sd_member *before)
 {
 	struct sd_member **first = before ? &before->hot_next : &s->hot_head, *prev = before;
 	uint32_t n = 0;
@@ -57,7 +59,7 @@ static void marked(void *arg, unsigned bit)
 	struct sd_member *m = bit < s->bits ? s->by_bit[bit] : NULL;
 	if (m == NULL)
 		return;
-	m->order = order_of(m);
+	sd_member_place(m);
 	sd_member_marked(m);
 }
 
@@ -65,7 +67,5 @@ void sd_set_harvest(struct sd_set *s)
 {
 	if (s->bell == NULL || !sd_bell_pending(s->bell))
 		return;
-	struct sd_member *before = s->hot_tail;
 	sd_bell_harvest(s->bell, s->waker.bell, marked, s);
-	in_order(s, before);
 }

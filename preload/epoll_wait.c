@@ -123,7 +123,6 @@ static int report(struct sd_set *s, struct sd_member *m, struct epoll_event *ev)
 static int collect(struct sd_set *s, struct epoll_event *ev, int max)
 {
 	int n = 0;
-	sd_set_harvest(s);
 	struct sd_member *last = s->hot_tail;
 	for (struct sd_member *m = s->hot_head, *next; m && n < max; m = next) {
 		next = m == last ? NULL : m->hot_next;
@@ -144,6 +143,8 @@ static void anchor_event(struct sd_member *m, uint32_t e)
 	if (ends)
 		sd_conn_hung_up(c, c->fd, ends & (EPOLLRDHUP | EPOLLHUP));
 	/* Which bit is new the kernel does not say: on TCP an edge too many is better than one too few. */
+	if (!m->hot)
+		sd_member_place(m);
 	if ((ends & ~m->reported) || (!ends && rx_tcp && (e & EPOLLIN)) || (e & m->events & (EPOLLOUT | EPOLLPRI)))
 		sd_member_heat(m);
 }
@@ -168,7 +169,7 @@ int sd_set_told(struct sd_set *s, const struct epoll_event *e, struct sd_member 
 	return !(*m)->is_set || !sd_set_of((*m)->fd) || sd_set_ready(sd_set_of((*m)->fd));
 }
 
-/* The kernel's events become the program's, in place. */
+/* The kernel's events become the program's, in place, or make members hot. */
 static int translate(struct sd_set *s, struct epoll_event *ev, int r)
 {
 	int n = 0;
@@ -182,8 +183,6 @@ static int translate(struct sd_set *s, struct epoll_event *ev, int r)
 				e.data.u64 = m->data;
 			}
 			ev[n++] = e;
-		} else if (m && m->hot && m->look != s->looks) {
-			n += report(s, m, ev + n);
 		}
 	}
 	return n;
@@ -263,7 +262,7 @@ static void relook(struct sd_set *s)
 		look_again(m);
 }
 
-/* Sleeps in the kernel on everything; returns translated events, 0, or -errno. */
+/* Sleeps in the kernel on everything; returns events, 0, or -errno. */
 static int park(struct sd_set *s, struct epoll_event *ev, int max, int64_t deadline, const void *mask)
 {
 	struct sd_bell *b = s->bell;
@@ -291,8 +290,12 @@ static int park(struct sd_set *s, struct epoll_event *ev, int max, int64_t deadl
 	sd_wait_end();
 	sd_mutex_lock(&s->mutex);
 	if (r > 0) {
+		struct sd_member *before = s->hot_tail;
 		s->looks++;
 		r = translate(s, ev, r);
+		sd_set_order(s, before);
+		if (r < max && !(s->bell && sd_bell_pending(s->bell))) /* else a look must come first */
+			r += collect(s, ev + r, max - r);
 	} else if (r == 0 && settle && ns == SETTLE_NS) {
 		relook(s);
 	}
@@ -300,45 +303,41 @@ static int park(struct sd_set *s, struct epoll_event *ev, int max, int64_t deadl
 	return r;
 }
 
-static void reverse(struct epoll_event *ev, int n)
-{
-	for (struct epoll_event *last = ev + n - 1; ev < last; ev++, last--) {
-		struct epoll_event e = *ev;
-		*ev = *last;
-		*last = e;
-	}
-}
-
-/* n events change places with the k behind them. */
-static void swap(struct epoll_event *ev, int n, int k)
-{
-	if (n == 0 || k == 0)
-		return;
-	reverse(ev, n);
-	reverse(ev + n, k);
-	reverse(ev, n + k);
-}
-
 static int by_kernel(struct sd_set *s) { return s->plain || s->members > s->ours || s->on_tcp; }
 
-/* Linux reports what is ready, whoever's it is; when rings have taken all room, the next turn is the kernel's.
- * Who sees the later of two events sees the earlier: rings are looked at before the kernel. Which of the two is
- * the earlier nobody knows; the kernel's is told first, because young connections are on TCP. */
+static int any_ready(struct sd_set *s)
+{
+	for (struct sd_member *m = s->hot_head; m; m = m->hot_next)
+		if (!m->disabled && sd_member_mask(m))
+			return 1;
+	return 0;
+}
+
+/* Linux reports what is ready, whoever's it is; when the kernel's events have taken all room, the next turn is the
+ * rings'. Who sees the later of two events sees the earlier: the kernel is looked at after the rings. Of a member
+ * without rings nobody knows which of the two was the earlier; it is told first, because young connections are on
+ * TCP. Of one whose bytes are numbered we know: then rings that became ready meanwhile count. */
 static int look(struct sd_set *s, struct epoll_event *ev, int max, int last)
 {
 	sd_mutex_lock(&s->mutex);
+	struct sd_member *before = s->hot_tail;
+	sd_set_harvest(s);
+	struct sd_member *tail = s->hot_tail;
+	int kernel = last || by_kernel(s), ready = kernel && any_ready(s), n = 0;
 	s->looks++;
-	int kernel = last || by_kernel(s), k = kernel && s->full ? take_kernel(s, ev, max) : 0, n = 0;
-	s->full = 0;
-	if (k == 0) {
-		n = collect(s, ev, max);
-		s->full = n == max;
-		if (n < max && (last || (kernel && n > 0)))
-			k = take_kernel(s, ev + n, max - n);
-		swap(ev, n, k);
+	if (ready ? !s->full : last) {
+		n = take_kernel(s, ev, max);
+		if (n < max && s->hot_tail != tail && s->bell && sd_bell_pending(s->bell)) {
+			sd_set_harvest(s);
+			n += take_kernel(s, ev + n, max - n);
+		}
 	}
+	s->full = n == max;
+	sd_set_order(s, before);
+	if (n < max)
+		n += collect(s, ev + n, max - n);
 	sd_mutex_unlock(&s->mutex);
-	return n + k;
+	return n;
 }
 
 static int wait_for_events(struct sd_set *s, struct epoll_event *ev, int max, int64_t deadline, const void *mask)

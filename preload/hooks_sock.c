@@ -117,8 +117,11 @@ SD_EXPORT int shutdown(int fd, int how)
 	if (c && !sd_attached(c))
 		sd_conn_keep(c, fd, SD_STATUS_OK);
 	if (c && sd_attached(c)) {
-		if ((how == SHUT_WR || how == SHUT_RDWR) && sd_tx_gen(sd_out(c)) != 0)
-			sd_conn_demote_tx(c);
+		if (how == SHUT_WR || how == SHUT_RDWR) {
+			if (sd_tx_gen(sd_out(c)) != 0)
+				sd_conn_demote_tx(c);
+			sd_watch_number(&sd_out(c)->rx_watch, c->peer->bells);
+		}
 		if (how == SHUT_RD || how == SHUT_RDWR) {
 			sd_store(&c->slot->hdr.rd_shut[c->end], 1);
 			sd_waker_kick_all();

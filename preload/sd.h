@@ -55,6 +55,8 @@ uint32_t sd_watch_order(const struct sd_watch_line *l, int bell, unsigned member
 /* Marks and, where the watcher is parked, rings all bells of the line; page is the watchers'. shared: other
  * processes may do so for the same line. */
 void sd_watch_fire(struct sd_watch_line *l, unsigned char *page, int shared);
+/* Before what goes by TCP, of which the kernel tells, so that its place in the order is known. */
+void sd_watch_number(struct sd_watch_line *l, unsigned char *page);
 void sd_bell_fork(void);
 static inline int sd_watched(struct sd_watch_line *l)
 {

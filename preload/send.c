@@ -45,8 +45,11 @@ static ssize_t kernel_send(struct sd_conn *c, int fd, const struct iovec *iov, i
 	    (sd_attached(c) && sd_tx_gen(sd_out(c)) != 0 &&
 	     sd_class_of(sd_out(c), sd_tx_gen(sd_out(c))) != SD_CLASS_TCP))
 		r = -ESTALE;
-	else
+	else {
+		if (sd_attached(c))
+			sd_watch_number(&sd_out(c)->rx_watch, c->peer->bells);
 		r = waits ? sd_wait_sleep(SYS_sendmsg, fd, (long)&m, flags, 0, 0, 0) : sd_sys(SYS_sendmsg, fd, &m, flags);
+	}
 	if (waits) {
 		sd_wait_end();
 	} else {

@@ -31,6 +31,19 @@ static void arrive(struct link *l)
 	EQ(ask(l, OP_SEND, 8), 8);
 }
 
+// after_urgent has had a byte of urgent data: libsd.so leaves the rings for that, and does not come back.
+static void after_urgent(struct link *l)
+{
+	char c;
+	EQ(ask(l, OP_URGENT, 1), 1);
+	until_event(l->s, POLLPRI);
+	EQ(recv(l->s, &c, 1, MSG_OOB), 1);
+	verify(l, &c, 1);
+	arrive(l); // what can be read is counted up to the mark
+	get(l, 8);
+	acknowledge(l);
+}
+
 static void quiet(int ep)
 {
 	struct epoll_event e;
@@ -44,16 +57,6 @@ static void told(int ep, const int *want, int n)
 	EQ(epoll_wait(ep, e, MANY + 2, LONG), n);
 	for (int i = 0; i < n; i++)
 		EQ(e[i].data.u64, want[i]);
-}
-
-// after_urgent has had a byte of urgent data: libsd.so leaves the rings for that, and does not come back.
-static void after_urgent(struct link *l)
-{
-	char c;
-	EQ(ask(l, OP_URGENT, 1), 1);
-	until_event(l->s, POLLPRI);
-	EQ(recv(l->s, &c, 1, MSG_OOB), 1);
-	acknowledge(l);
 }
 
 // in_order: every nth has had urgent data.
