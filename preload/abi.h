@@ -186,7 +186,7 @@ struct sd_watch_line {
 	uint32_t entry[SD_WATCH_ENTRIES];
 	uint32_t careful; // Careful: writer: the watching side, when it starts and stops to sleep often
 	uint32_t closed; // Closed: writer: the watching side, before its last close, when it has shut both ways or ended the stream by connect with AF_UNSPEC
-	uint32_t order[SD_WATCH_ENTRIES]; // Order: writer: who sets the bit of the entry with the same index, before
+	uint32_t order[SD_WATCH_ENTRIES]; // Order: writer: who sets the bit of the entry with the same index, before, and who sends by TCP while that bit is not set
 	uint8_t pad4[24];
 };
 _Static_assert(sizeof(struct sd_watch_line) == 64, "WatchLine");
@@ -287,7 +287,7 @@ struct sd_bell {
 	uint64_t nonce; // writer: owner, before the bell is named in any WatchLine
 	uint64_t summary[4]; // bit w of the array: word w of the bits may be non-zero
 	uint32_t keeps; // writer: owner, before the bell is named in any WatchLine
-	uint32_t marks; // writer: who sets a bit, before (locked add)
+	uint32_t marks; // writer: who writes an Order (locked add)
 	uint8_t pad6[8];
 };
 _Static_assert(sizeof(struct sd_bell) == 64, "Bell");

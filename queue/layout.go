@@ -137,7 +137,8 @@ type WatchLine struct {
 	// for the peer's socket, before each send. It is in the line of the entries, which a sender reads anyway.
 	// Used in RxWatch only.
 	Closed uint32
-	// Order: writer: who sets the bit of the entry with the same index, before; Marks of the bell then.
+	// Order: writer: who sets the bit of the entry with the same index, before, and who sends by TCP while that bit
+	// is not set; Marks of the bell then.
 	Order [WatchEntries]uint32
 	_     [24]byte
 }
@@ -203,7 +204,7 @@ type Bell struct {
 	Nonce   uint64    // writer: owner, before the bell is named in any WatchLine
 	Summary [4]uint64 // bit w of the array: word w of the bits may be non-zero
 	Keeps   uint32    // writer: owner, before the bell is named in any WatchLine; 1 = bits stay set after a harvest, so a set bit does not say that the owner is being woken
-	Marks   uint32    // writer: who sets a bit, before (locked add); an epoll set tells of its members in this order
+	Marks   uint32    // writer: who writes an Order (locked add); an epoll set tells of its members in this order
 	_       [8]byte
 }
 
