@@ -322,17 +322,22 @@ static int look(struct sd_set *s, struct epoll_event *ev, int max, int last)
 	sd_mutex_lock(&s->mutex);
 	struct sd_member *before = s->hot_tail;
 	sd_set_harvest(s);
-	struct sd_member *tail = s->hot_tail;
-	int kernel = last || by_kernel(s), ready = kernel && any_ready(s), n = 0;
+	int kernel = last || by_kernel(s), ready = kernel && any_ready(s), n = 0, k = 0;
 	s->looks++;
-	if (ready ? !s->full : last) {
-		n = take_kernel(s, ev, max);
-		if (n < max && s->hot_tail != tail && s->bell && sd_bell_pending(s->bell)) {
-			sd_set_harvest(s);
-			n += take_kernel(s, ev + n, max - n);
-		}
+	if (ready && s->full) {
+		sd_set_order(s, before);
+		n = collect(s, ev, max);
+		before = s->hot_tail;
 	}
-	s->full = n == max;
+	struct sd_member *tail = s->hot_tail;
+	if ((ready || last) && n < max)
+		k = take_kernel(s, ev + n, max - n);
+	if (n + k == 0 && s->hot_tail != tail && s->bell && sd_bell_pending(s->bell)) {
+		sd_set_harvest(s);
+		k = take_kernel(s, ev, max);
+	}
+	s->full = k == max;
+	n += k;
 	sd_set_order(s, before);
 	if (n < max)
 		n += collect(s, ev + n, max - n);
