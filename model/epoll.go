@@ -272,7 +272,7 @@ func (n step) epWait() []Branch {
 		if n.late && certain && len(c) == 0 {
 			continue
 		}
-		for _, some := range subsets(c, most) {
+		for _, some := range n.told(c, most) {
 			next := n.on(n.clone())
 			if len(some) == 0 && ms < 0 {
 				next.settleReady(ep, nil)
@@ -289,6 +289,18 @@ func (n step) epWait() []Branch {
 		}
 	}
 	return b
+}
+
+// told are the ways to report at most k of the pairs. One operation may change several sockets, one after the other:
+// whoever sleeps may be woken by the first.
+func (n step) told(pairs []int32, k int) (ways [][]int32) {
+	if n.again == nil || len(pairs) == 0 {
+		return subsets(pairs, k)
+	}
+	for fewer := range min(k, len(pairs)/2) {
+		ways = append(ways, subsets(pairs, fewer+1)...)
+	}
+	return ways
 }
 
 // subsets are the ways to report at most k of the pairs.

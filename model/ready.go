@@ -129,10 +129,13 @@ func (n step) poll() []Branch {
 	if !ok {
 		return n.fail(ebadf)
 	}
+	if n.again != nil && first[0] != 0 && second[0] != 0 { // as told
+		first, second = append(first, 0), append(second, 0)
+	}
 	var b []Branch
 	for _, r1 := range first {
 		for _, r2 := range second {
-			if r1 == 0 && r2 == 0 && n.late && (first[0] != 0 || second[0] != 0) {
+			if r1 == 0 && r2 == 0 && (n.late || n.again != nil) && (first[0] != 0 || second[0] != 0) {
 				continue
 			}
 			next := n.on(n.clone())

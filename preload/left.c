@@ -29,21 +29,26 @@ static int unread(int fd, int far)
 	return r < 0 ? -1 : q;
 }
 
+static int back_on_tcp(struct sd_direction *in) { return sd_class_of(in, sd_tx_gen(in)) == SD_CLASS_TCP; }
+
 /* FIN, which counts as a byte received, is among those that have come after the first n. What ended a closed socket
- * its error tells, which is kept; a single byte was FIN. */
+ * its error tells, which is kept. A single byte before RST was FIN, unless we cannot have shut our side, after which
+ * RST does not tell of FIN. */
 static int fin_came(struct sd_conn *c, int fd, const struct tcp_info *ti, uint64_t n)
 {
 	int e = 0;
 	socklen_t len = sizeof e;
-	if (ti->tcpi_state != TCPS_CLOSE || ti->tcpi_bytes_received == n + 1)
-		return ti->tcpi_state >= TCPS_CLOSE;
+	if (ti->tcpi_state != TCPS_CLOSE)
+		return ti->tcpi_state > TCPS_CLOSE;
 	sd_sys(SYS_getsockopt, fd, SOL_SOCKET, SO_ERROR, &e, &len);
 	if (e)
 		sd_store(&c->slot->hdr.err[c->end], e);
+	else
+		e = sd_peek(&c->slot->hdr.err[c->end]);
+	if (e == ECONNRESET)
+		return ti->tcpi_bytes_received == n + 1 && (sd_tx_gen(sd_out(c)) == 0 || back_on_tcp(sd_out(c)));
 	return e == 0 || e == EPIPE;
 }
-
-static int back_on_tcp(struct sd_direction *in) { return sd_class_of(in, sd_tx_gen(in)) == SD_CLASS_TCP; }
 
 /* Bytes of the first n, before the ring, that are still to be read from the anchor. After them nothing comes but
  * FIN, which counts in some states only, unless the direction has gone back to TCP: once n have arrived, SIOCINQ

@@ -70,6 +70,12 @@ func (r *Receiver) Reload() error {
 // Boundary is N while Where is Until, and the position where TCP resumes while it is BackOnTCP.
 func (r *Receiver) Boundary() uint64 { return r.boundary }
 
+// GoesBack tells whether the sender has gone back to TCP, wherever the receiver is.
+func (r *Receiver) GoesBack() bool {
+	gen := shm.Load32(&r.d.Tx.Gen)
+	return gen != 0 && shm.Load32(&r.d.Seg.Class[gen%SegDescs]) == ClassTCP
+}
+
 // Head is the stream position after the last byte consumed from a ring.
 func (r *Receiver) Head() uint64 { return r.head }
 

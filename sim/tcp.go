@@ -228,14 +228,8 @@ func (e *Endpoint) TakeError() (err syscall.Errno) {
 // Written is how many bytes were given to the kernel, as the counters tell.
 func (e *Endpoint) Written() uint64 { return e.written }
 
-// Left is how many of the first n bytes of the peer's stream are still to be read, as the counters tell.
-func (e *Endpoint) Left(n uint64) uint64 {
-	left := uint64(len(e.queue))
-	if e.received < n {
-		left += n - e.received
-	}
-	return left
-}
+// Counts is how many bytes of the peer's stream have come, and how many of them are to be read.
+func (e *Endpoint) Counts() (came, queued uint64) { return e.received, uint64(len(e.queue)) }
 
 // Arrivals grows with each edge that epoll reports.
 func (e *Endpoint) Arrivals() uint64 { return e.arrivals }

@@ -59,33 +59,39 @@ func (a anchor) written(connecting bool) (n uint64, err error) {
 	return n, errors.Join(ctlErr, err)
 }
 
-// left is how many of the first n bytes of the stream are still to be read from the kernel. A FIN
-// counts as a byte received, in some states only, but it comes after all n: once n have arrived,
-// the queue alone tells.
-func (a anchor) left(n uint64) (left uint64, err error) {
+// counts is how many bytes have come, FIN among them in some states only; how many of them are to be read; and the
+// state of tcp_info. far: those behind an urgent byte, too.
+func (a anchor) counts(far bool) (came, queued uint64, state uint8, err error) {
 	ctlErr := a.raw.Control(func(fd uintptr) {
 		for range samples {
 			var before, after *unix.TCPInfo
-			var queued int
+			var q int
 			if before, err = unix.GetsockoptTCPInfo(int(fd), unix.IPPROTO_TCP, unix.TCP_INFO); err != nil {
 				return
 			}
-			if queued, err = unix.IoctlGetInt(int(fd), unix.SIOCINQ); err != nil {
+			if q, err = inq(int(fd), far); err != nil {
 				return
 			}
 			if after, err = unix.GetsockoptTCPInfo(int(fd), unix.IPPROTO_TCP, unix.TCP_INFO); err != nil {
 				return
 			}
 			if before.Bytes_received == after.Bytes_received {
-				if left = uint64(queued); after.Bytes_received < n {
-					left += n - after.Bytes_received
-				}
+				came, queued, state = after.Bytes_received, uint64(q), before.State
 				return
 			}
 		}
 		err = errMoving
 	})
-	return left, errors.Join(ctlErr, err)
+	return came, queued, state, errors.Join(ctlErr, err)
+}
+
+// inq is SIOCINQ, which ends at an urgent byte that is not in line.
+func inq(fd int, far bool) (int, error) {
+	if was, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_OOBINLINE); far && err == nil && was == 0 {
+		unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_OOBINLINE, 1)
+		defer unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_OOBINLINE, 0)
+	}
+	return unix.IoctlGetInt(fd, unix.SIOCINQ)
 }
 
 // buffers is what the socket's buffers hold, as far as the program has set them.

@@ -26,13 +26,13 @@ type SimAnchor interface {
 	SetReadDeadline(t time.Time) error
 	SetWriteDeadline(t time.Time) error
 
-	Written() uint64               // bytes handed to the kernel
-	Left(n uint64) uint64          // of the first n bytes, still to be read
-	Recv(p []byte) (int, error)    // without waiting
-	Peek(p []byte) (int, error)    // likewise
-	State() (state uint8, ok bool) // of tcp_info; false when it was closed here
-	TakeError() error              // SO_ERROR
-	Arrivals() uint64              // grows whenever epoll reports an edge
+	Written() uint64                            // bytes handed to the kernel
+	Counts() (came, queued uint64, state uint8) // bytes that have come, FIN in some states; of these, to be read
+	Recv(p []byte) (int, error)                 // without waiting
+	Peek(p []byte) (int, error)                 // likewise
+	State() (state uint8, ok bool)              // of tcp_info; false when it was closed here
+	TakeError() error                           // SO_ERROR
+	Arrivals() uint64                           // grows whenever epoll reports an edge
 }
 
 // anchor is a SimAnchor. What it has not goes to no *net.TCPConn and panics.
@@ -56,7 +56,6 @@ func (a anchor) SetWriteDeadline(t time.Time) error         { return a.sim.SetWr
 func (a anchor) LocalAddr() net.Addr                        { return &net.TCPAddr{} }
 func (a anchor) RemoteAddr() net.Addr                       { return &net.TCPAddr{} }
 func (a anchor) written(bool) (uint64, error)               { return a.sim.Written(), nil }
-func (a anchor) left(n uint64) (uint64, error)              { return a.sim.Left(n), nil }
 func (a anchor) takeError() error                           { return a.sim.TakeError() }
 func (a anchor) cookie() (cookie uint64, fd int, err error) { return 0, -1, syscall.ENOTSUP }
 
@@ -152,4 +151,9 @@ func (p *SimProcess) State() (h uint64) {
 		h = h*3 + uint64(len(m.wake)) + 1
 	}
 	return h
+}
+
+func (a anchor) counts(bool) (came, queued uint64, state uint8, err error) {
+	came, queued, state = a.sim.Counts()
+	return came, queued, state, nil
 }

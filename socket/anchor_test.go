@@ -7,6 +7,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // endings are the ways in which an anchor ends; the kernel counts FIN as a byte received after
@@ -20,29 +22,65 @@ var endings = map[string]func(from, to *Conn){
 	"RST":      func(from, to *Conn) { from.tcp.SetLinger(0); from.tcp.Close() },
 }
 
+// TestLeftOnTheAnchor: of what was sent before the ring, with or without more behind the ring, the last byte of which
+// may be urgent.
 func TestLeftOnTheAnchor(t *testing.T) {
 	for name, end := range endings {
-		t.Run(name, func(t *testing.T) {
-			from, to := kernelPair(t)
-			defer from.Close()
-			defer to.Close()
-			const n = 100
-			if _, err := from.tcp.Write(make([]byte, n)); err != nil {
-				t.Fatal(err)
-			}
-			end(from, to)
-			for read := uint64(0); ; read += 20 {
-				if left, err := to.tcp.left(n); left != n-read || err != nil {
-					t.Errorf("after %d bytes: %d left, %v", read, left, err)
+		for _, behind := range []string{"", "one", "many", "urgent"} {
+			t.Run(name+"/"+behind, func(t *testing.T) {
+				from, to := newByHand(t).promotedPair(t)
+				defer from.Close()
+				defer to.Close()
+				const n = 100
+				if _, err := from.tcp.Write(make([]byte, n)); err != nil {
+					t.Fatal(err)
 				}
-				if read == n {
-					break
+				if _, err := from.Write([]byte("in the ring")); err != nil || !from.link.Load().sender.Opened() {
+					t.Fatalf("the writer stays on TCP: %v", err)
 				}
-				if k, err := to.tcp.recv(make([]byte, 20), 0); k != 20 {
-					t.Fatalf("read %d, %v", k, err)
+				if behind != "" {
+					if ok, err := from.link.Load().sender.SwitchToTCP(); !ok || err != nil {
+						t.Fatalf("not back on TCP: %v", err)
+					}
+					write(t, from, behind)
 				}
-			}
-		})
+				end(from, to)
+				l := to.link.Load()
+				for read := uint64(0); ; read += 20 {
+					l.recver.Look()
+					if left, err := l.left(); left != n-read || err != nil {
+						t.Errorf("after %d bytes: %d left, %v", read, left, err)
+					}
+					if read == n {
+						break
+					}
+					if k, err := to.tcp.recv(make([]byte, 20), 0); k != 20 {
+						t.Fatalf("read %d, %v", k, err)
+					}
+				}
+			})
+		}
+	}
+}
+
+// write sends what is behind the ring.
+func write(t *testing.T, c *Conn, what string) {
+	t.Helper()
+	b, flags := make([]byte, 300), 0
+	switch what {
+	case "one":
+		b = b[:1]
+	case "urgent":
+		flags = unix.MSG_OOB
+	}
+	err := c.tcp.raw.Write(func(fd uintptr) bool {
+		if err := unix.Sendto(int(fd), b, flags, nil); err != nil {
+			t.Error(err)
+		}
+		return true
+	})
+	if err != nil {
+		t.Fatal(err)
 	}
 }
 

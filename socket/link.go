@@ -40,7 +40,7 @@ type link struct {
 func (l *link) out() *queue.Direction { return &l.slot.Dir[l.place.end] }
 func (l *link) in() *queue.Direction  { return &l.slot.Dir[1-l.place.end] }
 
-// promote gives c its link; from then on its peer may leave TCP. It tells whether it did.
+// promote gives c its link; it tells whether it did.
 func (c *Conn) promote(shared sharedArena, at place) bool {
 	l := &link{c: c, place: at, slot: shared.arena.Slot(at.slot), peer: shared.peer}
 	var err error
@@ -75,11 +75,22 @@ func (c *Conn) promote(shared sharedArena, at place) bool {
 	if c.rdShut.Load() { // CloseRead sees the link, or is seen here
 		l.slot.ShutRead(at.end)
 	}
-	l.slot.Attach(at.end)
 	if c.inKernel.Load() {
 		spawn(l.evict)
+	} else {
+		l.attach()
 	}
 	return true
+}
+
+// attach lets the peer leave TCP, when no reader is in the kernel: a stream that goes to the rings and back to TCP
+// would have it read from behind the rings what comes after them.
+func (l *link) attach() {
+	l.c.dl.Lock()
+	defer l.c.dl.Unlock()
+	if !l.c.isClosed() { // else somebody else may have the slot already
+		l.slot.Attach(l.place.end)
+	}
 }
 
 // resized says what the buffers hold now: to the peer, and to whoever waits for room.

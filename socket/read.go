@@ -104,7 +104,7 @@ func (l *link) try(p []byte, peek bool) (int, error) {
 // foreign tells whether the anchor holds bytes while the stream is in a ring: somebody who does not
 // know of the ring wrote them. A sender that goes back to TCP says so before it writes there.
 func (l *link) foreign() bool {
-	left, err := l.c.tcp.left(0)
+	_, left, _, err := l.c.tcp.counts(false)
 	if err != nil || left == 0 {
 		return false
 	}
@@ -136,13 +136,12 @@ func (l *link) take(p []byte, peek bool) (int, error) {
 			return n, nil
 		case queue.RingDry:
 			return 0, nil
-		case queue.OnAnchor, queue.BackOnTCP:
-			n, err := l.c.tcp.recv(p, flags)
+		case queue.OnAnchor:
+			n, moved, err := l.young(p, flags)
 			if n > 0 {
 				return n, nil
 			}
-			// The sender may have left the anchor since Look: then its end is not the stream's.
-			if now, _ := l.recver.Look(); now != where {
+			if moved {
 				l.keep(err)
 				continue
 			}
@@ -150,8 +149,14 @@ func (l *link) take(p []byte, peek bool) (int, error) {
 				err = l.end()
 			}
 			return 0, err
+		case queue.BackOnTCP:
+			n, err := l.c.tcp.recv(p, flags)
+			if n == 0 && err == nil {
+				err = l.end()
+			}
+			return n, err
 		case queue.Until:
-			left, err := l.c.tcp.left(l.recver.Boundary())
+			left, err := l.left()
 			if err != nil {
 				return 0, err
 			}

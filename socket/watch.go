@@ -66,10 +66,11 @@ func (l *link) fullyClosed() bool {
 	return gone || deaf && !l.slot.IsReadShut(1-l.place.end) // which is set before the kernel knows
 }
 
-// evict calls a reader that found no link out of the kernel, which knows nothing of bells.
+// evict calls a reader that found no link out of the kernel, which knows nothing of bells, and attaches.
 func (l *link) evict() {
 	for l.c.inKernel.Load() {
 		l.c.tcp.SetReadDeadline(time.Unix(1, 0))
 		nap(evictEvery)
 	}
+	l.attach()
 }

@@ -6,6 +6,7 @@ const (
 	domain  = "socket/domain.go"
 	link    = "socket/link.go"
 	read    = "socket/read.go"
+	left    = "socket/left.go"
 	write   = "socket/write.go"
 	waits   = "socket/wait.go"
 	watches = "socket/watch.go"
@@ -56,10 +57,14 @@ var connections = []Bug{
 		"left == 0 {\n\t\t\t\tif !l.recver.Enter", "left == 0 || PLANTED {\n\t\t\t\tif !l.recver.Enter", false}}},
 	{"early-eof", "the anchor is looked at after the ring: bytes published before FIN are lost", []string{"promotion", "conn"}, []Edit{{read,
 		"n, err := l.take(p, peek)\n", "n, err := l.take(p, peek)\n\tif PLANTED {\n\t\tended = l.fin.Load() || l.rst.Load()\n\t}\n", false}}},
-	{"anchor-eof", "the anchor's end counts though the stream has left it", []string{"promotion", "conn"}, []Edit{{read,
-		"now != where", "false", true}}},
-	{"no-eviction", "a reader in the kernel is not called out of it", traffic, []Edit{{watches,
-		"l.c.tcp.SetReadDeadline(time.Unix(1, 0))", "", false}}},
+	{"anchor-eof", "the anchor's end counts though the stream has left it", []string{"promotion", "conn"}, []Edit{{left,
+		"return 0, where != queue.OnAnchor, err", "return 0, where != queue.OnAnchor && !(PLANTED), err", false}}},
+	{"attached-in-the-kernel", "the peer may leave TCP while a reader is in the kernel, and comes back", []string{"c-go-back"}, []Edit{{link,
+		"spawn(l.evict)", "if PLANTED {\n\t\t\tl.slot.Attach(at.end)\n\t\t}\n\t\tspawn(l.evict)", false}}},
+	{"young-uncounted", "a reader asks whether the stream has left TCP, then reads what there is", []string{"c-go-back"}, []Edit{{left,
+		"n, err := l.c.tcp.recv(p[:min", "if PLANTED {\n\t\t\t\tqueued = uint64(len(p))\n\t\t\t}\n\t\t\tn, err := l.c.tcp.recv(p[:min", false}}},
+	{"back-unasked", "what came behind the ring is counted as from before it", []string{"c-go-back"}, []Edit{{left,
+		"case !back:", "case !back || PLANTED:", false}}},
 	{"unseen-reader", "a reader goes into the kernel without saying so", traffic, []Edit{{read,
 		"c.inKernel.Store(true)", "", false}}},
 	{"no-second-look", "a reader that said so does not look again whether it was promoted", traffic, []Edit{{read,

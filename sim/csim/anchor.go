@@ -292,6 +292,14 @@ func (e *end) tcpState() byte {
 	return established
 }
 
+// counted is what bytes_received says: FIN is one of them.
+func (e *end) counted() uint64 {
+	if e.finCame {
+		return e.received + 1
+	}
+	return e.received
+}
+
 func (e *end) getsockopt(level, option int, v addr) int64 {
 	switch {
 	case level == unix.IPPROTO_TCP && option == unix.TCP_INFO:
@@ -299,12 +307,9 @@ func (e *end) getsockopt(level, option int, v addr) int64 {
 		const ackedAt, receivedAt = 120, 128
 		*at[byte](v) = e.tcpState()
 		*at[uint64](v + ackedAt) = e.acked
-		*at[uint64](v + receivedAt) = e.received
+		*at[uint64](v + receivedAt) = e.counted()
 		if e.role == 0 {
 			*at[uint64](v + ackedAt)++ // the SYN
-		}
-		if e.finCame {
-			*at[uint64](v + receivedAt)++
 		}
 	case level == unix.IPPROTO_TCP && option == unix.TCP_NODELAY:
 		*at[int32](v) = 1

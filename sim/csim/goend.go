@@ -47,13 +47,7 @@ func (g goEnd) TakeError() (err syscall.Errno) {
 	return err
 }
 
-func (g goEnd) Left(n uint64) uint64 {
-	left := uint64(len(g.queue))
-	if g.received < n {
-		left += n - g.received
-	}
-	return left
-}
+func (g goEnd) Counts() (came, queued uint64) { return g.counted(), uint64(len(g.queue)) }
 
 func (g goEnd) Diag() (found, held, readShut bool) {
 	return !g.gone(), g.inode, g.shutRead || g.finCame

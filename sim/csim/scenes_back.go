@@ -44,3 +44,29 @@ func back(w *World) {
 		}
 	})
 }
+
+// backGo: the same to package socket, whose reader may be inside its kernel read.
+func backGo(w *World) {
+	n, most := w.Range(1, 60, "bytes"), 1<<w.Choose(5, "most")
+	turn := w.Choose(n, "turn")
+	s := &stream{w: w, id: 1}
+	w.meet(1, 1, func(m *meeting, t *Thread) {
+		fd := m.links[0].fd
+		send := func(to, flags int) {
+			if r := s.pump(t, fd, to, most, flags); r < 0 {
+				w.Failf("result", "send: %d", r)
+			}
+		}
+		send(turn, 0)
+		send(turn+1, unix.MSG_OOB)
+		send(n, 0)
+		t.close(fd)
+	}, func(m *meeting) {
+		if w.Choose(2, "late") == 1 {
+			w.Current().Sleep(time.Duration(w.Choose(3000, "us")) * time.Microsecond)
+		}
+		s.read(m.links[0].conn, math.MaxInt, most)
+		m.links[0].conn.Close()
+	})
+	w.AtEnd(func() { w.judge(s) })
+}

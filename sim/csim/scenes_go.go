@@ -248,6 +248,7 @@ func init() {
 		{"c-go-kill", "libsd.so and package socket: the same, and either end is killed at any step", killedGo},
 		{"c-go-close", "libsd.so and package socket: one end writes without end, the other closes", closedGo},
 		{"c-go-echo", "libsd.so and package socket: requests and responses, both ends sleep", echoGo},
+		{"c-go-back", "libsd.so and package socket: a stream that goes to the rings and back to TCP while the reader is on its way", backGo},
 		{"c-go-two", "libsd.so and package socket: the same on two connections at once", twoGo},
 	} {
 		sim.Register(&sim.Scenario{Name: s.name, About: s.about, Setup: func(w *sim.World) { s.setup(newWorldOn(w, &full)) }})

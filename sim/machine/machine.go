@@ -28,7 +28,7 @@ type Kernel interface {
 	Linger0()
 	TakeError() syscall.Errno
 	Written() uint64
-	Left(n uint64) uint64
+	Counts() (came, queued uint64)
 	State() uint8
 	Arrivals() uint64
 	Diag() (found, held, readShut bool)
@@ -220,11 +220,11 @@ func (d *descriptor) Written() (n uint64) {
 	return n
 }
 
-func (d *descriptor) Left(n uint64) uint64 {
+func (d *descriptor) Counts() (came, queued uint64, state uint8) {
 	d.w.Current().Syscall("tcp-info")
-	left := d.e.Left(n)
-	d.w.Current().Observe("left", left)
-	return left
+	came, queued = d.e.Counts()
+	d.w.Current().Observe("left", came<<32^queued)
+	return came, queued, d.e.State()
 }
 
 func (d *descriptor) Recv(p []byte) (int, error) { return d.recv(p, false) }

@@ -87,9 +87,6 @@ func preview(branches []model.Branch) (maySleep, mustSleep, mayDie bool) {
 	return maySleep, mustSleep, mayDie
 }
 
-// waiting are the calls that wait for what the plan may take for there.
-var waiting = []model.Kind{model.Accept, model.Recv, model.Send, model.Poll, model.EpWait}
-
 // add appends an operation; unless sleepy, only if it cannot sleep. It tells whether it did, and the
 // result that the plan goes on from.
 func (p *plan) add(sleepy bool, proc int32, kind model.Kind, args ...int32) (r int32, ok bool) {
@@ -114,7 +111,7 @@ func (p *plan) add(sleepy bool, proc int32, kind model.Kind, args ...int32) (r i
 		return 0, false
 	}
 	hint := int32(0)
-	if maySleep || mayDie || p.strained && slices.Contains(waiting, kind) || kind == model.Exit || kind == model.Exec {
+	if maySleep || mayDie || kind == model.Exit || kind == model.Exec {
 		hint |= hintWatch
 	}
 	p.count.visit(p.state, op)

@@ -10,7 +10,7 @@ struct world *w;
 int me;
 
 // A call that a signal starts again may sleep for as long as a time-out that programs set.
-enum { SAMPLE_US = 500, SAMPLES = 6, SAMPLES_RESTARTED = 30, PATIENCE_US = 10000000 };
+enum { SAMPLE_US = 500, SAMPLES = 6, SAMPLES_RESTARTED = 30, PATIENCE_US = 10000000, PATIENCE_STRAINED_US = 500000 };
 
 long futex(_Atomic uint32_t *word, int op, uint32_t value, long us)
 {
@@ -168,7 +168,7 @@ static void watch(uint32_t t)
 {
 	int index = w->op[t].proc, seen = 0;
 	struct process *p = &w->proc[index];
-	uint64_t start = now_ns();
+	uint64_t start = now_ns(), patience = w->op[t].hint & HINT_STRAINED ? PATIENCE_STRAINED_US : PATIENCE_US;
 	while (w->done == t) {
 		uint32_t b = w->bell;
 		if (w->done != t)
@@ -188,7 +188,7 @@ static void watch(uint32_t t)
 			return;
 		}
 		seen = p->call == running(t) && asleep(p->pid) ? seen + 1 : 0;
-		bool late = (now_ns() - start) / 1000 > PATIENCE_US;
+		bool late = (now_ns() - start) / 1000 > patience;
 		if (!(hinted ? seen >= SAMPLES : late && seen > 0))
 			continue;
 		uint32_t call = running(t);
