@@ -212,31 +212,24 @@ func (s *State) anyReady(ep int32) (certainly, maybe bool) {
 func (s *State) reports(ep, at int32) []int32 {
 	it := &s.files[ep].items[at]
 	must, may := s.mask(it.file)
-	must, may = must&it.interest(), may&it.interest()
+	options := mayShow(must, may, it.interest())
 	listed := slices.Contains(s.files[ep].ready, at)
 	if before, too, ok := s.before(it.file); ok && listed && (before|too)&it.interest() != 0 {
-		options := []int32{must, before & it.interest(), (before | too) & it.interest()}
+		options = append(options, mayShow(before, too, it.interest())...)
 		if it.events&evET != 0 { // the end is what made it ready again
 			options = append(options, 0)
 		}
 		return options
 	}
 	switch {
-	case !listed && !it.maybe && may == 0:
-		return []int32{0}
-	case listed && may == 0:
-		return []int32{must}
 	case listed:
-		return []int32{must, must | may}
+		return options
+	case !it.maybe && may&it.interest() == 0:
+		return []int32{0}
+	case options[0] == 0:
+		return options
 	}
-	options := []int32{0}
-	if must != 0 {
-		options = append(options, must)
-	}
-	if may != 0 {
-		options = append(options, must|may)
-	}
-	return options
+	return append([]int32{0}, options...)
 }
 
 func (n step) epWait() []Branch {

@@ -129,8 +129,8 @@ func (n step) poll() []Branch {
 	if !ok {
 		return n.fail(ebadf)
 	}
-	if n.again != nil && first[0] != 0 && second[0] != 0 { // as told
-		first, second = append(first, 0), append(second, 0)
+	if n.again != nil && first[0] != 0 && second[0] != 0 { // as told; RST shows by its error first
+		first, second = append(first, 0, first[0]&evErr), append(second, 0, second[0]&evErr)
 	}
 	var b []Branch
 	for _, r1 := range first {

@@ -246,8 +246,10 @@ int sd_watch_arm(struct sd_watch_line *l, int bell, unsigned member)
 		if (sd_peek(&l->entry[i]) == e)
 			return 1;
 	for (int i = 0; i < SD_WATCH_ENTRIES; i++)
-		if (sd_peek(&l->entry[i]) == 0 && sd_cas(&l->entry[i], 0, e))
+		if (sd_peek(&l->entry[i]) == 0 && sd_cas(&l->entry[i], 0, e)) {
+			sd_poke(&l->order[i], 0); /* that of who had it before */
 			return 1;
+		}
 	return 0;
 }
 
@@ -287,22 +289,26 @@ static int in_force(unsigned char *page, uint32_t e)
 	       sd_peek(&bits_at(page, (e >> 16) - 1)[(rung.entry & 0xffff) / 64]) >> (rung.entry % 64) & 1;
 }
 
-/* A place among the marks of the bell; 0 if it is marked and not harvested, and so keeps the place that it has. */
-static struct sd_bell *numbered(unsigned char *page, uint32_t e, uint32_t *order)
+/* A place among the marks of the bell; NULL if it is marked and not harvested, and so keeps the place that it has.
+ * keep: so does one whose number has not been told. */
+static struct sd_bell *numbered(unsigned char *page, uint32_t e, uint32_t *order, int keep)
 {
 	unsigned bell = (e >> 16) - 1, member = e & 0xffff;
 	if (bell >= SD_BELLS || member >= SD_MEMBERS_PER_BELL ||
 	    sd_peek(&bits_at(page, bell)[member / 64]) >> (member % 64) & 1)
 		return NULL;
 	struct sd_bell *b = bell_at(page, bell);
-	sd_poke(order, sd_add(&b->marks, 1));
+	if (!keep || sd_peek(order) == 0) {
+		uint32_t n = sd_add(&b->marks, 1);
+		sd_poke(order, n ? n : 1); /* 0 is none */
+	}
 	return b;
 }
 
 static void mark(unsigned char *page, uint32_t e, uint32_t *order, int shared)
 {
 	unsigned bell = (e >> 16) - 1, member = e & 0xffff;
-	struct sd_bell *b = numbered(page, e, order);
+	struct sd_bell *b = numbered(page, e, order, 0);
 	if (b == NULL) /* the sleeper has been, or is being, told */
 		return;
 	uint64_t *word = &bits_at(page, bell)[member / 64], bit = 1ull << (member % 64);
@@ -327,11 +333,21 @@ void sd_watch_fire(struct sd_watch_line *l, unsigned char *page, int shared)
 	}
 }
 
-void sd_watch_number(struct sd_watch_line *l, unsigned char *page)
+int sd_watch_number(struct sd_watch_line *l, unsigned char *page, int keep)
 {
+	int all = 1;
 	for (int i = 0; i < SD_WATCH_ENTRIES; i++) {
 		uint32_t e = sd_peek(&l->entry[i]);
-		if (e)
-			numbered(page, e, &l->order[i]);
+		if (e && numbered(page, e, &l->order[i], keep) == NULL)
+			all = 0;
 	}
+	return all;
+}
+
+void sd_watch_told(struct sd_watch_line *l, int bell, unsigned member)
+{
+	uint32_t e = (uint32_t)(bell + 1) << 16 | member;
+	for (int i = 0; i < SD_WATCH_ENTRIES; i++)
+		if (sd_peek(&l->entry[i]) == e)
+			sd_poke(&l->order[i], 0);
 }

@@ -85,6 +85,11 @@ void sd_conn_shut(struct sd_conn *c, int fd)
 		sd_xchg(&sd_in(c)->rx_watch.closed, SD_CLOSING);
 }
 
+void sd_conn_number(struct sd_conn *c)
+{
+	c->numbered = sd_watch_number(&sd_out(c)->rx_watch, c->peer->bells, c->numbered);
+}
+
 /* Our direction is TCP's from here on, for good: somebody writes to it without us, or what is sent has a mark. What
  * the peer has put, or puts, into its ring only our own read sees. 1: it was promoted. */
 int sd_conn_to_tcp(struct sd_conn *c, int fd, unsigned why)
@@ -210,7 +215,10 @@ int sd_conn_demote_tx(struct sd_conn *c)
 		sd_count(SD_COUNT_TO_TCP);
 	}
 	sd_unlock(&d->tx_lock);
-	sd_watch_fire(&d->rx_watch, c->peer->bells, 1);
+	if (was_ring) {
+		c->numbered = 0;
+		sd_watch_fire(&d->rx_watch, c->peer->bells, 1);
+	}
 	return was_ring;
 }
 

@@ -131,7 +131,7 @@ void sd_conn_closing(struct sd_conn *c, int fd)
 	}
 	if (!last_holder(c))
 		return;
-	sd_watch_number(&out->rx_watch, c->peer->bells);
+	sd_conn_number(c);
 	sd_xchg(&in->rx_watch.closed, SD_CLOSING);
 	if (sd_tx_gen(in) != 0 && sd_rx_unread(&c->rx) != 0) {
 		struct linger l = {1, 0}; /* close with unread bytes is RST on Linux */

@@ -65,6 +65,8 @@ uint32_t sd_member_mask(struct sd_member *m);
 void sd_set_harvest(struct sd_set *s);
 /* sd_set_order: of what became hot behind before; sd_member_place: its place there, before it becomes hot. */
 void sd_set_order(struct sd_set *s, struct sd_member *before);
+/* The last of these, in order, that is not later. */
+struct sd_member *sd_set_until(struct sd_set *s, struct sd_member *before, uint32_t order);
 void sd_member_place(struct sd_member *m);
 void sd_member_marked(struct sd_member *m);
 /* sd_set_tagged: 1 if the data is a tag of the set's; *m: the member, NULL for the waker or one that is gone. */

@@ -12,7 +12,7 @@ void sd_member_place(struct sd_member *m)
 		return;
 	uint32_t bytes = sd_watch_order(&sd_in(m->conn)->rx_watch, bell, m->bit);
 	uint32_t space = m->tx_armed ? sd_watch_order(&sd_out(m->conn)->tx_watch, bell, m->bit) : bytes;
-	m->order = later(space, bytes) ? space : bytes;
+	m->order = space && later(space, bytes) ? space : bytes;
 }
 
 /* The first n of a list, sorted by merging. */
@@ -53,13 +53,22 @@ void sd_set_order(struct sd_set *s, struct sd_member *before)
 	s->hot_tail = prev;
 }
 
+struct sd_member *sd_set_until(struct sd_set *s, struct sd_member *before, uint32_t order)
+{
+	struct sd_member *m = before ? before->hot_next : s->hot_head, *last = before;
+	for (; m && !later(m->order, order); m = m->hot_next)
+		last = m;
+	return last;
+}
+
 static void marked(void *arg, unsigned bit)
 {
 	struct sd_set *s = arg;
 	struct sd_member *m = bit < s->bits ? s->by_bit[bit] : NULL;
 	if (m == NULL)
 		return;
-	sd_member_place(m);
+	if (!m->hot)
+		sd_member_place(m);
 	sd_member_marked(m);
 }
 

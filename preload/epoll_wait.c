@@ -104,6 +104,8 @@ static void note_path(struct sd_set *s, struct sd_member *m)
 static int report(struct sd_set *s, struct sd_member *m, struct epoll_event *ev)
 {
 	sd_member_cool(m);
+	if (m->ours && s->waker.bell >= 0 && sd_rx_on_tcp(sd_in(m->conn)))
+		sd_watch_told(&sd_in(m->conn)->rx_watch, s->waker.bell, m->bit);
 	uint32_t mask = m->disabled ? 0 : evaluate(s, m);
 	note_path(s, m);
 	if (mask == 0)
@@ -119,11 +121,10 @@ static int report(struct sd_set *s, struct sd_member *m, struct epoll_event *ev)
 	return 1;
 }
 
-/* Each hot member once, but for those that this look has reported. */
-static int collect(struct sd_set *s, struct epoll_event *ev, int max)
+/* Each hot member up to the last once, but for those that this look has reported. */
+static int collect(struct sd_set *s, struct sd_member *last, struct epoll_event *ev, int max)
 {
 	int n = 0;
-	struct sd_member *last = s->hot_tail;
 	for (struct sd_member *m = s->hot_head, *next; m && n < max; m = next) {
 		next = m == last ? NULL : m->hot_next;
 		if (m->look != s->looks)
@@ -295,7 +296,7 @@ static int park(struct sd_set *s, struct epoll_event *ev, int max, int64_t deadl
 		r = translate(s, ev, r);
 		sd_set_order(s, before);
 		if (r < max && !(s->bell && sd_bell_pending(s->bell))) /* else a look must come first */
-			r += collect(s, ev + r, max - r);
+			r += collect(s, s->hot_tail, ev + r, max - r);
 	} else if (r == 0 && settle && ns == SETTLE_NS) {
 		relook(s);
 	}
@@ -316,7 +317,7 @@ static int any_ready(struct sd_set *s)
 /* Linux reports what is ready, whoever's it is; when the kernel's events have taken all room, the next turn is the
  * rings'. Who sees the later of two events sees the earlier: the kernel is looked at after the rings. Of a member
  * without rings nobody knows which of the two was the earlier; it is told first, because young connections are on
- * TCP. Of one whose bytes are numbered we know: then rings that became ready meanwhile count. */
+ * TCP. Of one whose bytes are numbered we know: then rings that became ready meanwhile, and before it, are told. */
 static int look(struct sd_set *s, struct epoll_event *ev, int max, int last)
 {
 	sd_mutex_lock(&s->mutex);
@@ -326,21 +327,25 @@ static int look(struct sd_set *s, struct epoll_event *ev, int max, int last)
 	s->looks++;
 	if (ready && s->full) {
 		sd_set_order(s, before);
-		n = collect(s, ev, max);
+		n = collect(s, s->hot_tail, ev, max);
 		before = s->hot_tail;
 	}
-	struct sd_member *tail = s->hot_tail;
+	struct sd_member *rings = s->hot_tail;
 	if ((ready || last) && n < max)
 		k = take_kernel(s, ev + n, max - n);
-	if (n + k == 0 && s->hot_tail != tail && s->bell && sd_bell_pending(s->bell)) {
-		sd_set_harvest(s);
-		k = take_kernel(s, ev, max);
-	}
+	int anchors = s->hot_tail != rings;
 	s->full = k == max;
 	n += k;
 	sd_set_order(s, before);
+	struct sd_member *until = s->hot_tail;
+	if (anchors && s->bell && sd_bell_pending(s->bell)) {
+		uint32_t order = until->order;
+		sd_set_harvest(s);
+		sd_set_order(s, before);
+		until = sd_set_until(s, before, order);
+	}
 	if (n < max)
-		n += collect(s, ev + n, max - n);
+		n += collect(s, until, ev + n, max - n);
 	sd_mutex_unlock(&s->mutex);
 	return n;
 }

@@ -68,7 +68,7 @@ SD_EXPORT int setsockopt(int fd, int level, int name, const void *value, socklen
 	c->known = 0;
 	if (level == SOL_SOCKET && sizes(name))
 		sd_conn_buffers(c, fd);
-	if (looks_for_room(level, name) && sd_attached(c) && on_ring(sd_out(c)))
+	if (looks_for_room(level, name) && sd_attached(c) && on_ring(sd_out(c)) && sd_tx_writable(&c->tx))
 		sd_members_edge(c, EPOLLOUT);
 	return r;
 }
@@ -120,7 +120,7 @@ SD_EXPORT int shutdown(int fd, int how)
 		if (how == SHUT_WR || how == SHUT_RDWR) {
 			if (sd_tx_gen(sd_out(c)) != 0)
 				sd_conn_demote_tx(c);
-			sd_watch_number(&sd_out(c)->rx_watch, c->peer->bells);
+			sd_conn_number(c);
 		}
 		if (how == SHUT_RD || how == SHUT_RDWR) {
 			sd_store(&c->slot->hdr.rd_shut[c->end], 1);

@@ -55,8 +55,10 @@ uint32_t sd_watch_order(const struct sd_watch_line *l, int bell, unsigned member
 /* Marks and, where the watcher is parked, rings all bells of the line; page is the watchers'. shared: other
  * processes may do so for the same line. */
 void sd_watch_fire(struct sd_watch_line *l, unsigned char *page, int shared);
-/* Before what goes by TCP, of which the kernel tells, so that its place in the order is known. */
-void sd_watch_number(struct sd_watch_line *l, unsigned char *page);
+/* The same for what goes by TCP, before it goes, of which the kernel tells. keep: numbers that have not been told stay.
+ * 1: all entries have one, by this or an earlier call. */
+int sd_watch_number(struct sd_watch_line *l, unsigned char *page, int keep);
+void sd_watch_told(struct sd_watch_line *l, int bell, unsigned member); /* by the watcher */
 void sd_bell_fork(void);
 static inline int sd_watched(struct sd_watch_line *l)
 {
@@ -105,6 +107,7 @@ struct sd_conn {
 	uint8_t blocks;	     /* no O_NONBLOCK, if that is known */
 	uint8_t known;	     /* SD_KNOWN_…: what need not be asked of the kernel again */
 	uint8_t closing;     /* our claim on the slot is that of who closes */
+	uint8_t numbered;    /* on TCP, what we sent there has a place in the order of the peer's sets (bell.c) */
 	uint8_t reset;	     /* the peer died with bytes of ours unread: for the program a RST came */
 	uint32_t kev;	     /* POLLRDHUP, POLLHUP once the anchor showed them */
 	uint8_t oneway;	     /* receives since the last send, up to SD_ONEWAY: then it only receives */
@@ -168,6 +171,7 @@ void sd_conn_keep(struct sd_conn *c, int fd, unsigned why); /* SD_STATUS_…: to
 void sd_conn_disconnected(struct sd_conn *c, int fd);
 int sd_conn_error(struct sd_conn *c); /* an error that waits to be told, as -errno, once; 0 */
 void sd_conn_shut(struct sd_conn *c, int fd); /* after shutdown(2) */
+void sd_conn_number(struct sd_conn *c);	      /* before something goes by TCP, if it is attached */
 void sd_conn_inherited(struct sd_conn *c, int fd); /* by a program that is about to be started */
 void sd_conn_stdio(struct sd_conn *c, int fd, int to); /* it gets the number 0, 1 or 2, too */
 void sd_conn_closing(struct sd_conn *c, int fd); /* before its last close in this process */

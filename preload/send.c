@@ -47,7 +47,7 @@ static ssize_t kernel_send(struct sd_conn *c, int fd, const struct iovec *iov, i
 		r = -ESTALE;
 	else {
 		if (sd_attached(c))
-			sd_watch_number(&sd_out(c)->rx_watch, c->peer->bells);
+			sd_conn_number(c);
 		r = waits ? sd_wait_sleep(SYS_sendmsg, fd, (long)&m, flags, 0, 0, 0) : sd_sys(SYS_sendmsg, fd, &m, flags);
 	}
 	if (waits) {

@@ -138,7 +138,8 @@ type WatchLine struct {
 	// Used in RxWatch only.
 	Closed uint32
 	// Order: writer: who sets the bit of the entry with the same index, before, and who sends by TCP while that bit
-	// is not set; Marks of the bell then.
+	// is not set; Marks of the bell then. The watcher, who sets 0 when it arms the entry and when it has told of
+	// what came by TCP: a sender keeps a number of its own that has not been told.
 	Order [WatchEntries]uint32
 	_     [24]byte
 }

@@ -100,6 +100,104 @@ static void of_edges(struct link *l) { in_order(l, EPOLLET, MANY + 1); }
 static void of_both_paths(struct link *l) { in_order(l, 0, 2); }
 static void of_edges_of_both_paths(struct link *l) { in_order(l, EPOLLET, 2); }
 
+// What became ready first stays first when more of it comes, by TCP, after something else.
+static void more_of_the_first(struct link *l, uint32_t flags, enum op op)
+{
+	static const int want[] = {0, 1};
+	struct link m, o;
+	int ep = (int)must(epoll_create1(EPOLL_CLOEXEC));
+	more(&m, l, true);
+	more(&o, l, true);
+	after_urgent(&m);
+	add(ep, &m, EPOLLIN | flags, 0);
+	add(ep, &o, EPOLLIN | flags, 1);
+	quiet(ep);
+	for (int round = 0; round < ROUNDS; round++) {
+		arrive(&m);
+		until_arrived(m.s, 8);
+		arrive(&o);
+		until_arrived(o.s, 8);
+		bool last = round == ROUNDS - 1;
+		if (op == OP_SEND || !last) {
+			arrive(&m);
+			until_arrived(m.s, 16);
+		} else {
+			EQ(ask(&m, op, 0), 0);
+			until_event(m.s, POLLRDHUP);
+		}
+		told(ep, want, 2);
+		get(&m, op == OP_SEND || !last ? 16 : 8);
+		get(&o, 8);
+		if (op == OP_SEND || !last)
+			acknowledge(&m);
+		acknowledge(&o);
+	}
+	link_close(&m);
+	link_close(&o);
+}
+
+static void more_levels(struct link *l) { more_of_the_first(l, 0, OP_SEND); }
+static void more_edges(struct link *l) { more_of_the_first(l, EPOLLET, OP_SEND); }
+static void end_of_the_first(struct link *l) { more_of_the_first(l, 0, OP_SHUT_WR); }
+static void close_of_the_first(struct link *l) { more_of_the_first(l, 0, OP_CLOSE); }
+
+// The set asks for room in the place of a thread that waited for it.
+static void after_a_wait_for_room(struct link *l)
+{
+	enum { WAITS = 30 };
+	static const int want[] = {0, 1};
+	struct epoll_event e[4];
+	struct link o;
+	int ep = (int)must(epoll_create1(EPOLL_CLOEXEC));
+	more(&o, l, true);
+	for (int i = 0; i < WAITS; i++) {
+		size_t n = stuff(l);
+		post_asleep(l, OP_RECV, (long)(n + 8));
+		put(l, 8);
+		EQ(answer(l), n + 8);
+	}
+	add(ep, l, EPOLLIN | EPOLLOUT | EPOLLET, 0);
+	add(ep, &o, EPOLLIN | EPOLLET, 1);
+	epoll_wait(ep, e, 4, 0);
+	size_t n = stuff(l);
+	epoll_wait(ep, e, 4, 0);
+	quiet(ep);
+	arrive(l);
+	until_arrived(l->s, 8);
+	arrive(&o);
+	until_arrived(o.s, 8);
+	told(ep, want, 2);
+	EQ(ask(l, OP_RECV, (long)n), n);
+	link_close(&o);
+}
+
+// A new size of what holds no more is no edge; of what has room it is one.
+static void new_sizes(struct link *l)
+{
+	static const struct { int level, name; } sizes[] = {{SOL_SOCKET, SO_SNDBUF}, {IPPROTO_TCP, TCP_NOTSENT_LOWAT}};
+	struct epoll_event e[4];
+	int ep = (int)must(epoll_create1(EPOLL_CLOEXEC)), large = 1 << 20, small = 4096;
+	acknowledge(l);
+	add(ep, l, EPOLLIN | EPOLLOUT | EPOLLET, 0);
+	EQ(epoll_wait(ep, e, 4, LONG), 1);
+	for (int i = 0; i < 2; i++) {
+		must(setsockopt(l->s, sizes[i].level, sizes[i].name, &large, sizeof large));
+		EQ(epoll_wait(ep, e, 4, 0), 1);
+		EQ(e[0].events, EPOLLOUT);
+		quiet(ep);
+	}
+	size_t n = stuff(l);
+	arrive(l);
+	until_arrived(l->s, 8);
+	while (epoll_wait(ep, e, 4, 5))
+		;
+	for (int i = 0; i < 2; i++) {
+		must(setsockopt(l->s, sizes[i].level, sizes[i].name, &small, sizeof small));
+		quiet(ep);
+	}
+	EQ(ask(l, OP_RECV, (long)n), n);
+}
+
 // A young connection has not left TCP when the old one's bytes come by its ring.
 static void young_before_old(struct link *l)
 {
@@ -149,6 +247,12 @@ const struct check order_checks[] = {
 	{"epoll_in_order_edges", of_edges, false},
 	{"epoll_in_order_on_both_paths", of_both_paths, false},
 	{"epoll_in_order_of_edges_on_both_paths", of_edges_of_both_paths, false},
+	{"epoll_more_of_the_first", more_levels, false},
+	{"epoll_more_of_the_first_edges", more_edges, false},
+	{"epoll_end_of_the_first", end_of_the_first, false},
+	{"epoll_close_of_the_first", close_of_the_first, false},
+	{"epoll_after_a_wait_for_room", after_a_wait_for_room, false},
+	{"epoll_new_sizes", new_sizes, false},
 	{"epoll_young_before_old", young_before_old, false},
 	{"epoll_end_beside_bytes", end_beside_bytes, false},
 	{0},
