@@ -203,7 +203,7 @@ ssize_t sd_send(struct sd_conn *c, int fd, const struct iovec *iov, int n, int f
 	ssize_t r = sd_iov_len(iov, n);
 	size_t done = 0, want = r;
 	int64_t deadline = 0;
-	int blocking = -1, spill = 0, once = 0;
+	int blocking = -1, spill = 0, once = 0, refused = 0;
 	if (r < 0)
 		return r;
 	sd_cancellation_point();
@@ -236,8 +236,10 @@ ssize_t sd_send(struct sd_conn *c, int fd, const struct iovec *iov, int n, int f
 			}
 			if (!sd_attached(c))
 				sd_conn_tick(c, fd);
-			if (r < 0)
+			if (r < 0) {
+				refused = 1;
 				break;
+			}
 			done += r;
 			if (done == want)
 				return done;
@@ -286,8 +288,8 @@ ssize_t sd_send(struct sd_conn *c, int fd, const struct iovec *iov, int n, int f
 	}
 	if (done)
 		return done;
-	/* The kernel has raised SIGPIPE itself for what it refused. */
-	if (r == -EPIPE && c->reset && !(flags & MSG_NOSIGNAL))
+	/* The kernel has raised SIGPIPE itself for what it refused; not for an error of its own that was kept. */
+	if (r == -EPIPE && !refused && !(flags & MSG_NOSIGNAL))
 		sd_sys(SYS_tgkill, sd_g.pid, sd_sys(SYS_gettid), SIGPIPE);
 	return r;
 }
