@@ -85,6 +85,12 @@ func (a anchor) counts(far bool) (came, queued uint64, state uint8, err error) {
 	return came, queued, state, errors.Join(ctlErr, err)
 }
 
+// queued is how many bytes can be read.
+func (a anchor) queued() (n int, err error) {
+	ctlErr := a.raw.Control(func(fd uintptr) { n, err = inq(int(fd), false) })
+	return n, errors.Join(ctlErr, err)
+}
+
 // inq is SIOCINQ, which ends at an urgent byte that is not in line.
 func inq(fd int, far bool) (int, error) {
 	if was, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_OOBINLINE); far && err == nil && was == 0 {

@@ -153,6 +153,11 @@ func (p *SimProcess) State() (h uint64) {
 	return h
 }
 
+func (a anchor) queued() (int, error) {
+	_, queued, _ := a.sim.Counts()
+	return int(queued), nil
+}
+
 func (a anchor) counts(bool) (came, queued uint64, state uint8, err error) {
 	came, queued, state = a.sim.Counts()
 	return came, queued, state, nil

@@ -47,8 +47,8 @@ func (l *link) finCame(came uint64, state uint8) bool {
 // young reads from the anchor of a stream that has not left TCP. What there is is counted, or seen, before that is
 // asked: what comes later may have the ring before it. moved: it has left.
 func (l *link) young(p []byte, flags int) (n int, moved bool, err error) {
-	for seen := uint64(0); ; seen = 1 {
-		_, queued, _, err := l.c.tcp.counts(false)
+	for seen := 0; ; seen = 1 {
+		queued, err := l.c.tcp.queued()
 		if err != nil {
 			return 0, false, err
 		}
@@ -56,7 +56,7 @@ func (l *link) young(p []byte, flags int) (n int, moved bool, err error) {
 			return 0, true, nil
 		}
 		if queued = max(queued, seen); queued > 0 {
-			n, err := l.c.tcp.recv(p[:min(uint64(len(p)), queued)], flags)
+			n, err := l.c.tcp.recv(p[:min(len(p), queued)], flags)
 			return n, false, err
 		}
 		if n, err := l.c.tcp.recv(make([]byte, 1), syscall.MSG_PEEK); n == 0 {

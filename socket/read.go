@@ -104,7 +104,7 @@ func (l *link) try(p []byte, peek bool) (int, error) {
 // foreign tells whether the anchor holds bytes while the stream is in a ring: somebody who does not
 // know of the ring wrote them. A sender that goes back to TCP says so before it writes there.
 func (l *link) foreign() bool {
-	_, left, _, err := l.c.tcp.counts(false)
+	left, err := l.c.tcp.queued()
 	if err != nil || left == 0 {
 		return false
 	}

@@ -61,8 +61,10 @@ var connections = []Bug{
 		"return 0, where != queue.OnAnchor, err", "return 0, where != queue.OnAnchor && !(PLANTED), err", false}}},
 	{"attached-in-the-kernel", "the peer may leave TCP while a reader is in the kernel, and comes back", []string{"c-go-back"}, []Edit{{link,
 		"spawn(l.evict)", "if PLANTED {\n\t\t\tl.slot.Attach(at.end)\n\t\t}\n\t\tspawn(l.evict)", false}}},
-	{"young-uncounted", "a reader asks whether the stream has left TCP, then reads what there is", []string{"c-go-back"}, []Edit{{left,
-		"n, err := l.c.tcp.recv(p[:min", "if PLANTED {\n\t\t\t\tqueued = uint64(len(p))\n\t\t\t}\n\t\t\tn, err := l.c.tcp.recv(p[:min", false}}},
+	{"young-uncounted", "a reader asks whether the stream has left TCP, then reads what there is", []string{"c-go-back"}, []Edit{
+		{left, "for seen := 0; ; seen = 1 {\n", "for seen := 0; ; seen = 1 {\n\t\tearly, _ := l.recver.Look() // PLANTED\n", false},
+		{left, "if where, _ := l.recver.Look(); where != queue.OnAnchor {", "where, _ := l.recver.Look()\n\t\tif PLANTED {\n\t\t\twhere = early\n\t\t}\n\t\tif where != queue.OnAnchor {", false},
+		{left, "n, err := l.c.tcp.recv(p[:min", "if PLANTED {\n\t\t\t\tqueued = len(p)\n\t\t\t}\n\t\t\tn, err := l.c.tcp.recv(p[:min", false}}},
 	{"back-unasked", "what came behind the ring is counted as from before it", []string{"c-go-back"}, []Edit{{left,
 		"case !back:", "case !back || PLANTED:", false}}},
 	{"unseen-reader", "a reader goes into the kernel without saying so", traffic, []Edit{{read,
