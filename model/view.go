@@ -108,6 +108,19 @@ func (s *State) PeerGone(p, fd int32) bool {
 	return e.remote != none && (e.peer == none || s.ends[e.peer].orphan)
 }
 
+// OpensShut tells whether connect would have a socket that is shut for sending open both ends at once.
+func (s *State) OpensShut(p, fd, addr int32) bool {
+	if !s.alive(p) {
+		return false
+	}
+	f := s.fileOf(p, fd)
+	if f == none || s.files[f].kind != tcpSocket {
+		return false
+	}
+	e := &s.ends[s.files[f].end]
+	return e.tcp == closed && e.shut&shutWr != 0 && e.addr == addr
+}
+
 // Shared tells whether a descriptor names what two processes have or had.
 func (s *State) Shared(p, fd int32) bool {
 	if !s.alive(p) {

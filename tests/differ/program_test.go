@@ -98,6 +98,9 @@ func (p *plan) add(sleepy bool, proc int32, kind model.Kind, args ...int32) (r i
 	if asleep, peeking := p.state.Receiving(proc, op.Arg[0]); kind == model.Recv && (peeking || asleep && op.Arg[2]&syscall.MSG_PEEK != 0) {
 		return 0, false // "Application bug, race in MSG_PEEK", says the kernel, and copies bytes twice
 	}
+	if kind == model.Connect && p.state.OpensShut(proc, op.Arg[0], op.Arg[1]) {
+		return 0, false // such a connection sends itself FIN at once: by newer kernels only
+	}
 	urgent := kind == model.Send && op.Arg[2]&syscall.MSG_OOB != 0 && !op.FlagLess()
 	if urgent && (p.strained || !p.state.MayMark(proc, op.Arg[0], op.Arg[1])) {
 		return 0, false // whether the mark has come the model would not know
