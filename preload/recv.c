@@ -73,6 +73,12 @@ static ssize_t bad_peer(struct sd_conn *c, int fd, unsigned counter)
 	return -ECONNRESET;
 }
 
+/* EPIPE is RST after FIN: Linux tells of it who sends, and who receives of the end. */
+static int told_error(struct sd_conn *c)
+{
+	return sd_peek(&c->slot->hdr.err[c->end]) == EPIPE ? 0 : sd_conn_error(c);
+}
+
 /* The anchor has nothing more: 0, or an error if its FIN left bytes of ours unread. After RST, whose
  * error somebody has taken, POLLHUP says that it was no FIN. */
 static int ended(struct sd_conn *c, int fd)
@@ -81,7 +87,7 @@ static int ended(struct sd_conn *c, int fd)
 	struct timespec zero = {0, 0};
 	sd_sys(SYS_ppoll, &p, 1, &zero, 0, 8);
 	sd_conn_hung_up(c, fd, p.revents);
-	return sd_conn_error(c);
+	return told_error(c);
 }
 
 /* The ring is empty: what does the anchor say? -EAGAIN: nothing; 0: end of stream; 1: look again. */
@@ -206,10 +212,10 @@ static ssize_t ring_try(struct sd_conn *c, int fd, const struct iovec *iov, int 
 			return and_after(c, fd, iov, n, skip, done + r, want, flags);
 		}
 		if (r == SD_RING_TCP)
-			return (r = sd_conn_error(c)) < 0 ? r : kernel_recv(fd, iov, n, skip, want, flags & ~MSG_WAITALL);
+			return (r = told_error(c)) < 0 ? r : kernel_recv(fd, iov, n, skip, want, flags & ~MSG_WAITALL);
 		if (r == SD_RING_BAD)
 			return bad_peer(c, fd, SD_COUNT_BAD_PEER);
-		if ((r = sd_conn_error(c)) < 0)
+		if ((r = told_error(c)) < 0)
 			return r;
 		if (!ask_anchor)
 			return -EAGAIN;
