@@ -113,12 +113,8 @@ func (s *State) OpensShut(p, fd, addr int32) bool {
 	if !s.alive(p) {
 		return false
 	}
-	f := s.fileOf(p, fd)
-	if f == none || s.files[f].kind != tcpSocket {
-		return false
-	}
-	e := &s.ends[s.files[f].end]
-	return e.tcp == closed && e.shut&shutWr != 0 && e.addr == addr
+	e, errno := s.tcpOf(p, fd)
+	return errno == 0 && s.ends[e].tcp == closed && s.ends[e].shut&shutWr != 0 && s.ends[e].addr == addr
 }
 
 // Shared tells whether a descriptor names what two processes have or had.

@@ -19,14 +19,7 @@ func back(w *World) {
 	turn := w.Choose(n, "turn")
 	s := &stream{w: w, id: 0}
 	a.main(fa, 0, 1, func(t *Thread) {
-		send := func(to, flags int) {
-			if r := s.pump(t, fa, to, most, flags); r < 0 {
-				w.Failf("result", "send: %d", r)
-			}
-		}
-		send(turn, 0)
-		send(turn+1, unix.MSG_OOB)
-		send(n, 0)
+		s.thereAndBack(t, fa, turn, n, most)
 		t.close(fa)
 	})
 	b.main(fb, 1, 1, func(t *Thread) {
@@ -45,6 +38,15 @@ func back(w *World) {
 	})
 }
 
+// thereAndBack sends n bytes, of which byte turn is urgent.
+func (s *stream) thereAndBack(t *Thread, fd, turn, n, most int) {
+	for _, part := range []struct{ to, flags int }{{turn, 0}, {turn + 1, unix.MSG_OOB}, {n, 0}} {
+		if r := s.pump(t, fd, part.to, most, part.flags); r < 0 {
+			s.w.Failf("result", "send: %d", r)
+		}
+	}
+}
+
 // backGo: the same to package socket, whose reader may be inside its kernel read.
 func backGo(w *World) {
 	n, most := w.Range(1, 60, "bytes"), 1<<w.Choose(5, "most")
@@ -52,14 +54,7 @@ func backGo(w *World) {
 	s := &stream{w: w, id: 1}
 	w.meet(1, 1, func(m *meeting, t *Thread) {
 		fd := m.links[0].fd
-		send := func(to, flags int) {
-			if r := s.pump(t, fd, to, most, flags); r < 0 {
-				w.Failf("result", "send: %d", r)
-			}
-		}
-		send(turn, 0)
-		send(turn+1, unix.MSG_OOB)
-		send(n, 0)
+		s.thereAndBack(t, fd, turn, n, most)
 		t.close(fd)
 	}, func(m *meeting) {
 		if w.Choose(2, "late") == 1 {
