@@ -69,7 +69,7 @@ uint64_t sd_kernel_left(struct sd_conn *c, int fd)
 			return n - (came - q);
 		if (!back)
 			return q;
-		if (came > n)
+		if (came > n && came > (uint64_t)q) /* FIN is not in the queue */
 			came -= fin_came(c, fd, &a, n);
 		return came > n ? n - (came - q < n ? came - q : n) : (uint64_t)q;
 	}

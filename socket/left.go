@@ -23,7 +23,7 @@ func (l *link) left() (uint64, error) {
 			return n - (came - queued), nil
 		case !back:
 			return queued, nil
-		case came > n && l.finCame(came, state):
+		case came > n && came > queued && l.finCame(came, state): // FIN is not in the queue
 			came--
 		}
 		return n - min(n, came-queued), nil
