@@ -14,10 +14,10 @@ import (
 // one call, whether FIN came before RST. Only of a peer that died with bytes of ours in the rings does
 // the kernel not know that it would have reset the connection.
 
-// end is what a reader gets when the stream is over.
+// end is what a reader gets when the stream is over, which it may know before the watcher of the anchor does.
 func (l *link) end() error {
-	if l.c.rdShut.Load() {
-		l.look() // nothing was waited for
+	if !l.fin.Load() || l.c.rdShut.Load() {
+		l.look()
 	}
 	switch {
 	case l.reset.Swap(false):
