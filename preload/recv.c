@@ -35,8 +35,7 @@ int sd_iov_slice(struct iovec *to, int max, const struct iovec *iov, int iovcnt,
 	return k;
 }
 
-/* The next byte of TCP is urgent: a receive that has something ends here. */
-static int at_mark(int fd)
+int sd_at_mark(int fd)
 {
 	int at = 0;
 	return sd_sys(SYS_ioctl, fd, SIOCATMARK, &at) < 0 || at;
@@ -54,7 +53,7 @@ static ssize_t kernel_recv(int fd, const struct iovec *iov, int iovcnt, size_t s
 		if (r <= 0)
 			return r;
 		sd_sys(SYS_ioctl, fd, SIOCINQ, &q);
-		if (q <= 0 || at_mark(fd))
+		if (q <= 0 || sd_at_mark(fd))
 			return -EAGAIN;
 		n = (size_t)q < n ? (size_t)q : n;
 	}
@@ -159,7 +158,7 @@ static ssize_t young_recv(struct sd_conn *c, int fd, const struct iovec *iov, in
 		q = q > seen ? q : seen;
 		if (q > 0 || want == 0)
 			return kernel_recv(fd, iov, n, skip, (size_t)q < want ? (size_t)q : want, flags);
-		if (at_mark(fd))
+		if (sd_at_mark(fd))
 			return kernel_recv(fd, iov, n, skip, want, flags);
 		ssize_t r = sd_sys(SYS_recvfrom, fd, &b, 1, MSG_PEEK | MSG_DONTWAIT, 0, 0);
 		if (r <= 0)
@@ -217,7 +216,7 @@ static ssize_t ring_try(struct sd_conn *c, int fd, const struct iovec *iov, int 
 			return bad_peer(c, fd, SD_COUNT_BAD_PEER);
 		if ((r = told_error(c)) < 0)
 			return r;
-		if (!ask_anchor)
+		if (!ask_anchor && !sd_peek(&c->slot->hdr.err[c->end]))
 			return -EAGAIN;
 		if ((r = anchor_says(c, fd)) <= 0)
 			return r;
@@ -294,8 +293,8 @@ static int stopped(struct sd_conn *c, int fd, int peek)
 	if (sd_attached(c) && !sd_rx_on_tcp(sd_in(c)))
 		return 0;
 	if (!peek)
-		return at_mark(fd);
-	int passed = at_mark(fd) && !(sd_attached(c) && sd_rx_unread(&c->rx) != 0);
+		return sd_at_mark(fd);
+	int passed = sd_at_mark(fd) && !(sd_attached(c) && sd_rx_unread(&c->rx) != 0);
 	return !passed && sd_sys(SYS_recvfrom, fd, &b, 1, MSG_OOB | MSG_PEEK, 0, 0) == 1;
 }
 

@@ -269,6 +269,7 @@ void sd_cancellation_point(void);
 int sd_interrupted(int restarts);
 
 /* ---- data (recv.c, send.c) ---- */
+int sd_at_mark(int fd); /* the next byte of TCP is urgent: a receive that has something ends here */
 /* The common cases, tried first: 1 if all n bytes were taken, or given, at once. */
 int sd_send_fast(struct sd_conn *c, int fd, const void *b, size_t n); /* 1: all n bytes are sent */
 int sd_recv_fast(struct sd_conn *c, void *b, size_t n);

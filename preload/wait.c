@@ -206,6 +206,10 @@ int sd_park(struct sd_conn *c, int fd, int what, int64_t deadline, size_t done)
 			sd_waker_take(w);
 			break;
 		}
+		if (r > 0 && p[0].revents == POLLPRI && done == 0 && sd_at_mark(fd)) {
+			p[0].events &= ~POLLPRI; /* no receive takes this one: it would wake us for ever */
+			continue;
+		}
 		if (r > 0 || (r == 0 && (what == SD_WAIT_MORE || gone || ((c->kev & POLLRDHUP) && what == SD_WAIT_TX))))
 			break;
 	}

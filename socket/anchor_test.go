@@ -63,6 +63,42 @@ func TestLeftOnTheAnchor(t *testing.T) {
 	}
 }
 
+// TestIdleBehindTheRing: a reader whose sender has gone back to TCP sleeps until something comes.
+func TestIdleBehindTheRing(t *testing.T) {
+	from, to := newByHand(t).promotedPair(t)
+	defer from.Close()
+	defer to.Close()
+	if _, err := from.Write([]byte("in the ring")); err != nil {
+		t.Fatal(err)
+	}
+	l := to.link.Load()
+	if !l.readable() {
+		t.Error("nothing to read in the ring")
+	}
+	if _, err := to.Read(make([]byte, 11)); err != nil {
+		t.Fatal(err)
+	}
+	if ok, err := from.link.Load().sender.SwitchToTCP(); !ok || err != nil {
+		t.Fatalf("not back on TCP: %v", err)
+	}
+	if l.readable() {
+		t.Error("it spins for ever")
+	}
+	got := make(chan error)
+	go func() {
+		b := make([]byte, 300)
+		n, err := io.ReadFull(to, b)
+		if err == nil && n != len(b) {
+			err = io.ErrUnexpectedEOF
+		}
+		got <- err
+	}()
+	write(t, from, "many")
+	if err := <-got; err != nil {
+		t.Error(err)
+	}
+}
+
 // write sends what is behind the ring.
 func write(t *testing.T, c *Conn, what string) {
 	t.Helper()

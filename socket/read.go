@@ -113,10 +113,13 @@ func (l *link) foreign() bool {
 	return where == queue.RingDry
 }
 
-// readable is the cheap look of the spin.
+// readable is the cheap look of the spin. What comes on the anchor wakes a sleeper.
 func (l *link) readable() bool {
-	where, _ := l.recver.Look()
-	return where != queue.RingDry && where != queue.OnAnchor || l.fin.Load() || l.c.isClosed()
+	switch where, _ := l.recver.Look(); where {
+	case queue.RingDry, queue.OnAnchor, queue.BackOnTCP:
+		return l.fin.Load() || l.c.isClosed()
+	}
+	return true
 }
 
 // take gets bytes from wherever the stream is now. n = 0 without an error means that a ring is

@@ -112,6 +112,8 @@ var mistakes = []struct {
 		"rung.forks == sd_peek(&forks) &&", "rung.forks == sd_peek(&forks) || 0 &&")},
 	{"c-peek-twice", "a peek that spans TCP, ring and TCP again shows the first bytes twice", scenes("c-threads"), edit("recv.c",
 		"done == want || sd_peek(&d->rx.rgen) == 0 || ", "done == want || ")},
+	{"c-peek-leaves-tcp", "a peek that goes on from TCP into the ring leaves TCP, where what it saw still is", scenes("c-threads", "c-stream"), edit("ring.c",
+		"rgen > 1 && done == 0", "done == 0")},
 	{"c-empty-ring-is-news", "who peeks spins for ever where its peer died between opening a ring and filling it", scenes("c-kill"), edit("ring.h",
 		"return gen != sd_peek(&d->rx.rgen) && sd_class_of(d, gen) == SD_CLASS_TCP;", "return gen != sd_peek(&d->rx.rgen);")},
 	{"c-counted-last", "a receive asks whether the stream has left TCP, then how much has come", scenes("c-back"), edit("recv.c",

@@ -107,7 +107,7 @@ func (a *agent) run(p *program) ([]model.Outcome, []returned, error) {
 	}
 	var n uint32
 	if err := binary.Read(a.out, binary.NativeEndian, &n); err != nil {
-		return nil, nil, fmt.Errorf("the interpreter ended: %w", err)
+		return nil, nil, fmt.Errorf("the interpreter ended, within %v: %w", patience, err)
 	}
 	late := make([]wireLate, n)
 	outs := make([]wireOutcome, len(p.ops))

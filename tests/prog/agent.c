@@ -10,7 +10,7 @@ struct world *w;
 int me;
 
 // A call that a signal starts again may sleep for as long as a time-out that programs set.
-enum { SAMPLE_US = 500, SAMPLES = 6, SAMPLES_RESTARTED = 30, PATIENCE_US = 10000000, PATIENCE_STRAINED_US = 500000 };
+enum { SAMPLE_US = 500, SAMPLES = 6, SAMPLES_RESTARTED = 30, PATIENCE_US = 10000000, PATIENCE_STRAINED_US = 500000, HUNG_US = 20000000 };
 
 long futex(_Atomic uint32_t *word, int op, uint32_t value, long us)
 {
@@ -171,6 +171,27 @@ static uint64_t patience(const struct op *o)
 	return o->hint & HINT_STRAINED && waits ? PATIENCE_STRAINED_US : PATIENCE_US;
 }
 
+static void reap(int index)
+{
+	struct process *p = &w->proc[index];
+	if (p->pid == 0)
+		return;
+	kill(p->pid, SIGKILL);
+	wait_gone(p->pid);
+	bury(index);
+}
+
+// not_hung ends everything if process index has run for too long in operation t, neither done nor asleep.
+static void not_hung(uint64_t start, uint32_t t, int index)
+{
+	if ((now_ns() - start) / 1000 < HUNG_US)
+		return;
+	char state = stat_of(w->proc[index].pid, NULL);
+	for (int i = 0; i < MAX_PROCS; i++)
+		reap(i);
+	die("operation %u: process %d neither returns nor sleeps, its state is %c", t, index, state);
+}
+
 // watch waits for operation t to finish, or for its process to sleep in it or die of it.
 static void watch(uint32_t t)
 {
@@ -197,6 +218,7 @@ static void watch(uint32_t t)
 		}
 		seen = p->call == running(t) && asleep(p->pid) ? seen + 1 : 0;
 		bool late = (now_ns() - start) / 1000 > limit;
+		not_hung(start, t, index);
 		if (!(hinted ? seen >= SAMPLES : late && seen > 0))
 			continue;
 		uint32_t call = running(t);
@@ -213,7 +235,9 @@ static void quiesce(uint32_t t)
 	int enough = w->op[t].kind == K_KILL ? SAMPLES_RESTARTED : SAMPLES;
 	for (int i = 0; i < MAX_PROCS && w->asleep > 0; i++) {
 		struct process *p = &w->proc[i];
+		uint64_t start = now_ns();
 		for (int seen = 0; p->pid && p->call == ASLEEP && seen < enough;) {
+			not_hung(start, t, i);
 			uint32_t b = w->bell;
 			if (p->call == ASLEEP)
 				futex(&w->bell, FUTEX_WAIT, b, SAMPLE_US);
@@ -229,16 +253,6 @@ static void quiesce(uint32_t t)
 			i = -1; // what it did may have let another go on
 		}
 	}
-}
-
-static void reap(int index)
-{
-	struct process *p = &w->proc[index];
-	if (p->pid == 0)
-		return;
-	kill(p->pid, SIGKILL);
-	wait_gone(p->pid);
-	bury(index);
 }
 
 static void run_program(void)

@@ -86,6 +86,35 @@ static void ends_what_sleeps(struct link *l)
 	}
 }
 
+static uint64_t processor_ns(void)
+{
+	struct timespec t;
+	must(clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t));
+	return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
+}
+
+// An urgent byte that nobody takes, and that no receive without MSG_OOB would, leaves a receive asleep.
+static void leaves_asleep(struct link *l, int flags)
+{
+	uint8_t b[64];
+	struct timeval t = {0, 100000};
+	EQ(ask(l, OP_URGENT, 0), 1);
+	until_event(l->s, POLLPRI);
+	EQ(recv(l->s, b, 1, MSG_OOB | MSG_PEEK), 1);
+	must(setsockopt(l->s, SOL_SOCKET, SO_RCVTIMEO, &t, sizeof t));
+	uint64_t start = processor_ns();
+	ERR(recv(l->s, b, 10, flags), EAGAIN);
+	EXPECT(processor_ns() - start < 10000000); // of 100 ms
+	must(setsockopt(l->s, SOL_SOCKET, SO_RCVTIMEO, &(struct timeval){0}, sizeof t));
+	post_asleep(l, OP_SEND, 10);
+	EQ(recv(l->s, b + 1, 10, flags), 10);
+	EQ(answer(l), 10);
+	verify(l, b, 11);
+}
+
+static void leaves_asleep_who_reads(struct link *l) { leaves_asleep(l, 0); }
+static void leaves_asleep_who_peeks(struct link *l) { leaves_asleep(l, MSG_PEEK); }
+
 // What has hung up shows in no set of select that looks for urgent data alone, and ends no wait.
 static void select_sleeps_on_what_hung_up(struct link *l)
 {
@@ -115,6 +144,10 @@ const struct check urgent_checks[] = {
 	{"urgent_ends_what_waits_for_all_cold", ends_what_waits_for_all, true},
 	{"urgent_ends_what_sleeps", ends_what_sleeps, false},
 	{"urgent_ends_what_sleeps_cold", ends_what_sleeps, true},
+	{"urgent_leaves_asleep_who_reads", leaves_asleep_who_reads, false},
+	{"urgent_leaves_asleep_who_reads_cold", leaves_asleep_who_reads, true},
+	{"urgent_leaves_asleep_who_peeks", leaves_asleep_who_peeks, false},
+	{"urgent_leaves_asleep_who_peeks_cold", leaves_asleep_who_peeks, true},
 	{"urgent_select_sleeps_on_what_hung_up", select_sleeps_on_what_hung_up, false},
 	{"urgent_select_sleeps_on_what_hung_up_cold", select_sleeps_on_what_hung_up, true},
 	{0},
