@@ -7,6 +7,7 @@ const (
 	link    = "socket/link.go"
 	read    = "socket/read.go"
 	left    = "socket/left.go"
+	end     = "socket/end.go"
 	write   = "socket/write.go"
 	waits   = "socket/wait.go"
 	watches = "socket/watch.go"
@@ -57,6 +58,8 @@ var connections = []Bug{
 		"left == 0 {\n\t\t\t\tif !l.recver.Enter", "left == 0 || PLANTED {\n\t\t\t\tif !l.recver.Enter", false}}},
 	{"early-eof", "the anchor is looked at after the ring: bytes published before FIN are lost", []string{"promotion", "conn"}, []Edit{{read,
 		"n, err := l.take(p, peek)\n", "n, err := l.take(p, peek)\n\tif PLANTED {\n\t\tended = l.fin.Load() || l.rst.Load()\n\t}\n", false}}},
+	{"end-unasked", "who meets the end before the watcher of the anchor does not ask whether the peer died", []string{"death"}, []Edit{{end,
+		"if !l.fin.Load() || l.c.rdShut.Load() {", "if !(PLANTED) && !l.fin.Load() || l.c.rdShut.Load() {", false}}},
 	{"anchor-eof", "the anchor's end counts though the stream has left it", []string{"promotion", "conn"}, []Edit{{left,
 		"return 0, where != queue.OnAnchor, err", "return 0, where != queue.OnAnchor && !(PLANTED), err", false}}},
 	{"attached-in-the-kernel", "the peer may leave TCP while a reader is in the kernel, and comes back", []string{"c-go-back"}, []Edit{{link,

@@ -114,6 +114,29 @@ func (w *World) introduceAll() {
 
 // attached is main for such a process.
 func (p *Process) attached(fd, role, threads int, body func(t *Thread)) {
+	p.known(fd, role, threads, func(t *Thread, m *introduced) {
+		t.Call("sim_attach", int64(fd), int64(role), int64(m.arena.at), int64(m.pages[1-role].at))
+	}, body)
+}
+
+func (p *Process) attachedAlone(fd, role int, body func(t *Thread)) { p.attached(fd, role, 1, body) }
+
+// attachedMeanwhile is the same, but a second thread attaches while body runs.
+func (p *Process) attachedMeanwhile(fd, role int, body func(t *Thread)) {
+	late := p.w.Choose(60, "late")
+	p.known(fd, role, 2, func(t *Thread, m *introduced) {
+		t.Call("sim_track", int64(fd), int64(role))
+	}, func(t *Thread) {
+		m := p.w.early
+		p.Go("intro", func(t *Thread) {
+			t.later(late)
+			t.Call("sim_introduce", int64(fd), int64(role), int64(m.arena.at), int64(m.pages[1-role].at))
+		})
+		body(t)
+	})
+}
+
+func (p *Process) known(fd, role, threads int, know func(t *Thread, m *introduced), body func(t *Thread)) {
 	if p.w.early == nil {
 		p.w.introduceAll()
 	}
@@ -123,7 +146,7 @@ func (p *Process) attached(fd, role, threads int, body func(t *Thread)) {
 		p.multi(1)
 		t.quiet = true
 		t.start(threads, m.pages[role])
-		t.Call("sim_attach", int64(fd), int64(role), int64(m.arena.at), int64(m.pages[1-role].at))
+		know(t, m)
 		t.quiet = false
 		p.multi(threads)
 		// What happened quietly is seen by others: nothing happens before all of it.

@@ -31,6 +31,7 @@ func init() {
 		{"c-park", "two messages of a byte to a receiver that sleeps", park, true},
 		{"c-park-set", "messages of a byte to a receiver that sleeps on an epoll set", parkSet, false},
 		{"c-park-poll", "the same to a receiver that sleeps in poll", parkPoll, false},
+		{"c-park-late", "the same, and another thread attaches the connection meanwhile", parkLate, false},
 		{"c-promote", "promotion with bytes on TCP, a byte in the ring; both ends may be killed", promote, true},
 		{"c-mon-slots", "connections one after another in few slots; the monitor or an end may be killed at any step", slots, false},
 		{"c-mon-heirs", "a child reads what its parent's peer has left, while slots are given back and out", heirs, false},

@@ -306,7 +306,16 @@ func parkPoll(w *World) {
 	parkIn(w, w.Range(1, 8, "messages"), func(t *Thread, fd int) { t.poll(fd, unix.POLLIN, -1) })
 }
 
+// parkLate: the same in poll, while another thread attaches the connection.
+func parkLate(w *World) {
+	parkBy(w, w.Range(1, 4, "messages"), (*Process).attachedMeanwhile, func(t *Thread, fd int) { t.poll(fd, unix.POLLIN, -1) })
+}
+
 func parkIn(w *World, n int, wait func(t *Thread, fd int)) {
+	parkBy(w, n, (*Process).attachedAlone, wait)
+}
+
+func parkBy(w *World, n int, begin func(p *Process, fd, role int, body func(t *Thread)), wait func(t *Thread, fd int)) {
 	w.cores = 1
 	a, b := w.process("a"), w.process("b")
 	fa, fb := w.connect(a, b)
@@ -323,7 +332,7 @@ func parkIn(w *World, n int, wait func(t *Thread, fd int)) {
 		}
 		t.Block("end", func() bool { return s.received == n }, -1)
 	})
-	b.attached(fb, 1, 1, func(t *Thread) {
+	begin(b, fb, 1, func(t *Thread) {
 		for s.received < n {
 			wait(t, fb)
 			for s.received < n {
