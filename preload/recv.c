@@ -41,6 +41,13 @@ int sd_at_mark(int fd)
 	return sd_sys(SYS_ioctl, fd, SIOCATMARK, &at) < 0 || at;
 }
 
+/* There are bytes on the anchor. */
+static int waits(int fd)
+{
+	int q = 0;
+	return sd_sys(SYS_ioctl, fd, SIOCINQ, &q) == 0 && q > 0;
+}
+
 /* recvmsg on the anchor, never blocking, of up to n bytes from byte skip of the iovec on. Where that is not the
  * first a receive ends before an urgent byte, which recvmsg would step over: -EAGAIN, as for nothing yet. */
 static ssize_t kernel_recv(int fd, const struct iovec *iov, int iovcnt, size_t skip, size_t n, int flags)
@@ -179,8 +186,7 @@ static ssize_t ring_try(struct sd_conn *c, int fd, const struct iovec *iov, int 
 		if (sd_tx_gen(d) == 0) {
 			ssize_t r = young_recv(c, fd, iov, n, skip, want, flags & ~MSG_WAITALL);
 			/* The sender may have left TCP after we looked; then EAGAIN or FIN means nothing. */
-			int q = 0;
-			if (r == 0 && want == 0 && sd_sys(SYS_ioctl, fd, SIOCINQ, &q) == 0 && q > 0)
+			if (r == 0 && want == 0 && waits(fd))
 				return 0;
 			if (r == 0 && sd_tx_gen(d) == 0)
 				return ended(c, fd);
@@ -210,8 +216,11 @@ static ssize_t ring_try(struct sd_conn *c, int fd, const struct iovec *iov, int 
 				sd_poke(&d->rx.cpu, sched_getcpu() + 1);
 			return and_after(c, fd, iov, n, skip, done + r, want, flags);
 		}
-		if (r == SD_RING_TCP)
-			return (r = told_error(c)) < 0 ? r : kernel_recv(fd, iov, n, skip, want, flags & ~MSG_WAITALL);
+		if (r == SD_RING_TCP) { /* an error that was kept comes after what has come */
+			r = kernel_recv(fd, iov, n, skip, want, flags & ~MSG_WAITALL);
+			ssize_t kept = r > 0 || (want == 0 && waits(fd)) ? 0 : told_error(c);
+			return kept < 0 ? kept : r;
+		}
 		if (r == SD_RING_BAD)
 			return bad_peer(c, fd, SD_COUNT_BAD_PEER);
 		if ((r = told_error(c)) < 0)

@@ -226,7 +226,7 @@ ssize_t sd_rx_get(struct sd_rx *rx, const struct iovec *iov, int iovcnt, size_t 
 			uint64_t left = sd_base_of(d, rgen + 1) - head;
 			if (left == 0) {
 				rgen++;
-				if (!peek || (rgen > 1 && done == 0)) /* nothing before it is left, on TCP neither */
+				if (!peek || (done == 0 && sd_peek(&d->rx.rgen) != 0)) /* nothing before it is left, on TCP neither */
 					sd_store(&d->rx.rgen, rgen);
 				continue;
 			}

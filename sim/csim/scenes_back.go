@@ -38,9 +38,12 @@ func back(w *World) {
 	})
 }
 
-// thereAndBack sends n bytes, of which byte turn is urgent.
+// thereAndBack sends n bytes, of which byte turn is urgent; a send of nothing may open a ring that stays empty.
 func (s *stream) thereAndBack(t *Thread, fd, turn, n, most int) {
 	for _, part := range []struct{ to, flags int }{{turn, 0}, {turn + 1, unix.MSG_OOB}, {n, 0}} {
+		if part.flags != 0 && s.w.Choose(4, "empty") == 0 {
+			t.send(fd, nil, 0)
+		}
 		if r := s.pump(t, fd, part.to, most, part.flags); r < 0 {
 			s.w.Failf("result", "send: %d", r)
 		}
