@@ -106,6 +106,8 @@ SD_EXPORT int getsockopt(int fd, int level, int name, void *value, socklen_t *le
 	if (c && r == 0 && level == SOL_SOCKET && name == SO_ERROR && *len >= sizeof(int) && *(int *)value == 0 &&
 	    sd_attached(c))
 		*(int *)value = -sd_conn_error(c);
+	if (c && r == 0 && level == SOL_SOCKET && name == SO_ERROR && *len >= sizeof(int))
+		sd_tell(c, -*(int *)value);
 	return r;
 }
 

@@ -43,8 +43,8 @@ static int fin_came(struct sd_conn *c, int fd, const struct tcp_info *ti, uint64
 	sd_sys(SYS_getsockopt, fd, SOL_SOCKET, SO_ERROR, &e, &len);
 	if (e)
 		sd_store(&c->slot->hdr.err[c->end], e);
-	else
-		e = sd_peek(&c->slot->hdr.err[c->end]);
+	else if ((e = sd_peek(&c->slot->hdr.err[c->end])) == 0 && c->told)
+		e = ECONNRESET;
 	if (e == ECONNRESET)
 		return ti->tcpi_bytes_received == n + 1 && (sd_tx_gen(sd_out(c)) == 0 || back_on_tcp(sd_out(c)));
 	return e == 0 || e == EPIPE;

@@ -404,6 +404,7 @@ ssize_t sd_recv(struct sd_conn *c, int fd, const struct iovec *iov, int n, int f
 		}
 		r = done;
 	}
+	sd_tell(c, r);
 out:
 	if (mh && r >= 0) {
 		mh->msg_namelen = 0;

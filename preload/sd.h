@@ -109,6 +109,7 @@ struct sd_conn {
 	uint8_t closing;     /* our claim on the slot is that of who closes */
 	uint8_t numbered;    /* on TCP, what we sent there has a place in the order of the peer's sets (bell.c) */
 	uint8_t reset;	     /* the peer died with bytes of ours unread: for the program a RST came */
+	uint8_t told;	     /* a call has told of the anchor's RST, whose error is no longer to be had (left.c) */
 	uint32_t kev;	     /* POLLRDHUP, POLLHUP once the anchor showed them */
 	uint8_t oneway;	     /* receives since the last send, up to SD_ONEWAY: then it only receives */
 	uint16_t unparked;   /* receives since the last sleep; after SD_UNPARKED sleeping is rare again */
@@ -269,6 +270,8 @@ void sd_cancellation_point(void);
 int sd_interrupted(int restarts);
 
 /* ---- data (recv.c, send.c) ---- */
+/* sd_tell: r is told to the program. */
+static inline ssize_t sd_tell(struct sd_conn *c, ssize_t r) { return c->told |= r == -ECONNRESET && !c->reset, r; }
 int sd_at_mark(int fd); /* the next byte of TCP is urgent: a receive that has something ends here */
 /* The common cases, tried first: 1 if all n bytes were taken, or given, at once. */
 int sd_send_fast(struct sd_conn *c, int fd, const void *b, size_t n); /* 1: all n bytes are sent */

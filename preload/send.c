@@ -288,6 +288,7 @@ ssize_t sd_send(struct sd_conn *c, int fd, const struct iovec *iov, int n, int f
 	}
 	if (done)
 		return done;
+	sd_tell(c, r);
 	/* The kernel has raised SIGPIPE itself for what it refused; not for an error of its own that was kept. */
 	if (r == -EPIPE && !refused && !(flags & MSG_NOSIGNAL))
 		sd_sys(SYS_tgkill, sd_g.pid, sd_sys(SYS_gettid), SIGPIPE);

@@ -20,6 +20,7 @@ var endings = map[string]func(from, to *Conn){
 	"our FIN":  func(from, to *Conn) { to.tcp.CloseWrite(); from.tcp.CloseWrite() },
 	"close":    func(from, to *Conn) { from.tcp.Close() },
 	"RST":      func(from, to *Conn) { from.tcp.SetLinger(0); from.tcp.Close() },
+	"RST told": func(from, to *Conn) { from.tcp.SetLinger(0); from.tcp.Close(); to.Write(make([]byte, 1)) },
 }
 
 // TestLeftOnTheAnchor: of what was sent before the ring, with or without more behind the ring, the last byte of which

@@ -38,7 +38,7 @@ func (l *link) finCame(came uint64, state uint8) bool {
 	}
 	err := l.c.tcp.takeError()
 	l.keep(err)
-	if l.reset.Load() {
+	if l.gone.Load() {
 		return came == l.recver.Boundary()+1 && l.c.wrShut.Load()
 	}
 	return err == nil || err == syscall.EPIPE
@@ -57,11 +57,11 @@ func (l *link) young(p []byte, flags int) (n int, moved bool, err error) {
 		}
 		if queued = max(queued, seen); queued > 0 {
 			n, err := l.c.tcp.recv(p[:min(len(p), queued)], flags)
-			return n, false, err
+			return n, false, l.heard(err)
 		}
 		if n, err := l.c.tcp.recv(make([]byte, 1), syscall.MSG_PEEK); n == 0 {
 			where, _ := l.recver.Look() // then its end is not the stream's
-			return 0, where != queue.OnAnchor, err
+			return 0, where != queue.OnAnchor, l.heard(err)
 		}
 	}
 }
