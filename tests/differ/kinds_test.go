@@ -161,6 +161,9 @@ func (d *drawer) drawOption(p int32) {
 	if opt == model.OptReusePort { // which of several listeners gets a connection is not modelled
 		readOnly = !slices.Contains(conns, d.state.Place(p, fd))
 	}
+	if opt == model.OptOOBInline { // makes bytes readable and wakes nobody
+		readOnly = len(d.state.Sleepers()) > 0
+	}
 	if readOnly || d.chance(30) {
 		d.do(p, model.GetOpt, fd, opt)
 		return
