@@ -99,7 +99,8 @@ int sd_conn_to_tcp(struct sd_conn *c, int fd, unsigned why)
 		return 0;
 	sd_conn_share_tx(c);
 	sd_conn_think(c);
-	sd_conn_demote_tx(c);
+	if (sd_conn_demote_tx(c))
+		sd_watch_fire(&sd_out(c)->tx_watch, sd_g.bells, 1); /* who waits for room finds it on TCP */
 	sd_members_on_tcp(c);
 	return 1;
 }
@@ -254,14 +255,18 @@ int64_t sd_deadline(struct sd_conn *c, int fd, int optname)
 	return sd_now_ns() + t.tv_sec * 1000000000ll + t.tv_usec * 1000ll;
 }
 
-/* As much as SO_RCVLOWAT asks for, what is left on TCP before the ring included. */
+/* As much as SO_RCVLOWAT asks for, what is left on TCP before the ring included; what of that is on its way comes
+ * before the ring, too. */
 int sd_conn_readable(struct sd_conn *c, int fd)
 {
 	struct sd_direction *in = sd_in(c);
 	uint64_t unread = sd_rx_unread(&c->rx), low = sd_peek(&in->rx.low);
-	int q;
-	if (low > 1 && unread < low && sd_rx_on_tcp(in) && sd_sys(SYS_ioctl, fd, SIOCINQ, &q) == 0)
+	int young = sd_peek(&in->rx.rgen) == 0, q = 0;
+	if (sd_rx_on_tcp(in) && (young || low > 1) && sd_sys(SYS_ioctl, fd, SIOCINQ, &q) == 0) {
+		if (young && sd_tx_gen(in) != 0 && sd_kernel_left(c, fd) > (uint64_t)q)
+			unread = 0;
 		unread += q;
+	}
 	return unread != 0 && unread >= low;
 }
 

@@ -84,7 +84,10 @@ int sd_set_ready(struct sd_set *s)
 	sd_set_order(s, before);
 	for (struct sd_member *m = s->hot_head, *next; m && !ready; m = next) {
 		next = m->hot_next;
-		if (!m->disabled && sd_member_mask(m))
+		uint32_t mask = m->disabled ? 0 : sd_member_mask(m);
+		if (m->ours && !m->disabled)
+			mask |= sd_member_want_out(s, m, mask);
+		if (mask)
 			ready = 1;
 		else
 			sd_member_cool(m);

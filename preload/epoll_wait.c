@@ -54,7 +54,7 @@ uint32_t sd_member_mask(struct sd_member *m)
 }
 
 /* Not writable and asked for: have the reader tell us. Returns EPOLLOUT if it became so meanwhile. */
-static uint32_t want_out(struct sd_set *s, struct sd_member *m, uint32_t mask)
+uint32_t sd_member_want_out(struct sd_set *s, struct sd_member *m, uint32_t mask)
 {
 	struct sd_conn *c = m->conn;
 	if (mask & EPOLLOUT) {
@@ -86,7 +86,7 @@ static uint32_t evaluate(struct sd_set *s, struct sd_member *m)
 		remember(m);
 		mask = sd_member_mask(m);
 	} while (news(m) && (m->events & EPOLLET) && !m->tx_armed && ++tries < 4);
-	mask |= want_out(s, m, mask);
+	mask |= sd_member_want_out(s, m, mask);
 	if (mask)
 		s->peer_cpu = sd_peek(&sd_in(m->conn)->tx.cpu);
 	return mask;

@@ -72,7 +72,7 @@ SD_EXPORT int setsockopt(int fd, int level, int name, const void *value, socklen
 		sd_members_edge(c, EPOLLOUT);
 	if (level == SOL_SOCKET && name == SO_RCVLOWAT && sd_attached(c) && sd_tx_gen(sd_in(c)) != 0 && sd_conn_readable(c, fd)) {
 		sd_members_edge(c, EPOLLIN); /* what is there may be enough now: for who sleeps, too */
-		sd_waker_kick_all();
+		sd_watch_fire(&sd_in(c)->rx_watch, sd_g.bells, 1);
 	}
 	return r;
 }
@@ -138,6 +138,7 @@ SD_EXPORT int shutdown(int fd, int how)
 		sd_conn_shut(c, fd);
 		sd_members_on_tcp(c);
 		sd_members_edge(c, ~0u);
+		sd_watch_fire(&sd_out(c)->tx_watch, sd_g.bells, 1); /* who waits for room */
 	}
 	return r;
 }

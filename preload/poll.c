@@ -63,9 +63,9 @@ static void ask(struct pollfd *k, const struct pollfd *fds, nfds_t n)
 			continue;
 		uint32_t og = sd_tx_gen(sd_out(c));
 		int tx_tcp = og == 0 || sd_class_of(sd_out(c), og) == SD_CLASS_TCP;
-		k[i].events = fds[i].events & (tx_tcp ? POLLOUT | POLLPRI : POLLPRI);
+		k[i].events = fds[i].events & (tx_tcp ? POLLOUT | POLLWRNORM | POLLPRI : POLLPRI);
 		if (!(c->kev & POLLRDHUP))
-			k[i].events |= fds[i].events & POLLIN ? POLLIN | POLLRDHUP : fds[i].events & POLLRDHUP;
+			k[i].events |= fds[i].events & (POLLIN | POLLRDNORM) ? POLLIN | POLLRDHUP : fds[i].events & POLLRDHUP;
 		if (c->kev & POLLHUP)
 			k[i].fd = -1; /* it would wake us for ever */
 	}
@@ -85,6 +85,8 @@ static int merge(struct pollfd *fds, const struct pollfd *k, nfds_t n)
 			if (k[i].revents & (POLLRDHUP | POLLHUP | POLLERR))
 				sd_conn_hung_up(c, fds[i].fd, k[i].revents);
 			fds[i].revents = sd_conn_mask(c, fds[i].fd) & (fds[i].events | POLLERR | POLLHUP);
+			if (k[i].revents & POLLIN && !(c->kev & POLLRDHUP) && !sd_rx_on_tcp(sd_in(c)))
+				fds[i].revents |= fds[i].events & (POLLIN | POLLRDNORM); /* a foreign write: a receive resets */
 		}
 		ready += fds[i].revents != 0;
 	}

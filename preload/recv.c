@@ -312,7 +312,7 @@ ssize_t sd_recv(struct sd_conn *c, int fd, const struct iovec *iov, int n, int f
 	ssize_t r = sd_iov_len(iov, n);
 	size_t done = 0, want = r;
 	int64_t deadline = 0;
-	int peek = flags & MSG_PEEK, last = 0;
+	int peek = flags & MSG_PEEK, last = 0, gave_up = 0;
 	int waited = 0; /* who asks for no bytes waits once for something to come, and is not told what */
 	if (r < 0)
 		return r;
@@ -365,6 +365,10 @@ ssize_t sd_recv(struct sd_conn *c, int fd, const struct iovec *iov, int n, int f
 		}
 		if (r != -EAGAIN)
 			break;
+		if (gave_up) {
+			r = gave_up;
+			break;
+		}
 		if (sd_nonblock(c, fd, flags)) {
 			if (ask || !sd_attached(c) || (peek && done))
 				break;
@@ -375,7 +379,8 @@ ssize_t sd_recv(struct sd_conn *c, int fd, const struct iovec *iov, int n, int f
 		waited = 1;
 		if (!more && sd_attached(c) && sd_spin(c, fd, SD_WAIT_RX)) {
 			sd_enter();
-			sd_rx_look(&c->rx);
+			if (!sd_multi() && !sd_peek(&sd_in(c)->rx_lock.mode))
+				sd_rx_look(&c->rx);
 			sd_leave();
 			if (n == 1 && done == 0 && (flags & ~MSG_WAITALL) == 0 && sd_recv_fast(c, iov->iov_base, want)) {
 				r = want;
@@ -386,8 +391,13 @@ ssize_t sd_recv(struct sd_conn *c, int fd, const struct iovec *iov, int n, int f
 		if (deadline == 0)
 			deadline = sd_deadline(c, fd, SO_RCVTIMEO);
 		do /* nothing below SO_RCVLOWAT wakes it, whatever it wants */
-			r = sd_park(c, fd, more ? SD_WAIT_MORE : SD_WAIT_RX, deadline, done);
+			r = sd_park(c, fd, more ? SD_WAIT_MORE : SD_WAIT_RX, deadline, done, want == 0);
 		while (r == 0 && !more && sd_low_water(c, fd) > 1 && !came(c, fd) && !sd_ready(c, fd, SD_WAIT_RX));
+		if (r < 0 && !gave_up && want != 0 && sd_low_water(c, fd) > 1) {
+			gave_up = r; /* less than SO_RCVLOWAT may have come */
+			ask = 1;
+			continue;
+		}
 		if (r < 0) {
 			if (want == 0)
 				r = 0;

@@ -237,7 +237,7 @@ int sd_spin(struct sd_conn *c, int fd, int what);
 /* sd_park sleeps until the direction may have changed. deadline_ns: CLOCK_MONOTONIC, or INT64_MAX.
  * 0: look again; SD_RESTARTED: the call starts again, its time-out read anew; -EAGAIN: deadline; -EINTR: a
  * handler ran, one without SA_RESTART if the call, which has moved done bytes, can be restarted at all. */
-int sd_park(struct sd_conn *c, int fd, int what, int64_t deadline_ns, size_t done);
+int sd_park(struct sd_conn *c, int fd, int what, int64_t deadline_ns, size_t done, int mark_ends);
 /* sd_careful asks the sender for exact publications, since this side sleeps; sd_settled: it has done
  * so for long enough that a sleep needs no time limit. */
 void sd_careful(struct sd_conn *c);

@@ -278,7 +278,7 @@ ssize_t sd_send(struct sd_conn *c, int fd, const struct iovec *iov, int n, int f
 		}
 		if (deadline == 0)
 			deadline = sd_deadline(c, fd, SO_SNDTIMEO);
-		if ((r = sd_park(c, fd, SD_WAIT_TX, deadline, done)) < 0)
+		if ((r = sd_park(c, fd, SD_WAIT_TX, deadline, done, 0)) < 0)
 			break;
 		if (r == SD_RESTARTED)
 			deadline = 0;

@@ -116,7 +116,7 @@ func (l *link) foreign() bool {
 // readable is the cheap look of the spin. What comes on the anchor wakes a sleeper.
 func (l *link) readable() bool {
 	switch where, _ := l.recver.Look(); where {
-	case queue.RingDry, queue.OnAnchor, queue.BackOnTCP:
+	case queue.RingDry, queue.OnAnchor, queue.Until, queue.BackOnTCP:
 		return l.fin.Load() || l.c.isClosed()
 	}
 	return true

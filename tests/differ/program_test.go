@@ -46,7 +46,8 @@ func newPlan(st style, c *coverage) *plan { return &plan{style: st, state: model
 func (p *plan) tooLate(proc int32, kind model.Kind, args []int32) bool {
 	switch kind {
 	case model.Connect:
-		return (args[1] == model.Unspec || p.state.PeerGone(proc, args[0])) && p.state.Shared(proc, args[0])
+		unspec, gone := args[1] == model.Unspec, p.state.PeerGone(proc, args[0])
+		return unspec && gone || (unspec || gone) && p.state.Shared(proc, args[0])
 	case model.Close:
 		return p.watchedByTwo(proc, args[0])
 	case model.Dup3:
