@@ -262,7 +262,7 @@ int sd_conn_readable(struct sd_conn *c, int fd)
 	struct sd_direction *in = sd_in(c);
 	uint64_t unread = sd_rx_unread(&c->rx), low = sd_peek(&in->rx.low);
 	int young = sd_peek(&in->rx.rgen) == 0, q = 0;
-	if (sd_rx_on_tcp(in) && (young || low > 1) && sd_sys(SYS_ioctl, fd, SIOCINQ, &q) == 0) {
+	if ((young || low > 1) && sd_rx_on_tcp(in) && sd_sys(SYS_ioctl, fd, SIOCINQ, &q) == 0) {
 		if (young && sd_tx_gen(in) != 0 && sd_kernel_left(c, fd) > (uint64_t)q)
 			unread = 0;
 		unread += q;
