@@ -137,16 +137,28 @@ static void look(struct sd_conn *c, size_t want)
 	c->patience = sd_rx_avail(rx) == now ? 256 : 0;
 }
 
+/* A peek has seen done bytes, the first of them before the ring, where they come first again: what follows the ring. */
+static ssize_t peek_behind(int fd, const struct iovec *iov, int iovcnt, size_t before, size_t done, size_t n, int flags)
+{
+	struct iovec v[2 * iovcnt];
+	int k = sd_iov_slice(v, iovcnt, iov, iovcnt, 0, before);
+	k += sd_iov_slice(v + k, iovcnt, iov, iovcnt, done, n);
+	struct msghdr m = {.msg_iov = v, .msg_iovlen = k};
+	ssize_t r = sd_sys(SYS_recvmsg, fd, &m, flags | MSG_DONTWAIT);
+	return r > (ssize_t)before ? r - (ssize_t)before : 0;
+}
+
 /* Of done bytes the ring gave the last it has: what follows it on TCP, up to an urgent mark, belongs to
- * the same receive. Not while bytes from before the ring were only peeked at: they come first there. */
+ * the same receive. before: of a peek, those that are on TCP before the ring. */
 static ssize_t and_after(struct sd_conn *c, int fd, const struct iovec *iov, int n, size_t skip, size_t done,
-			 size_t want, int flags)
+			 size_t want, int flags, size_t before)
 {
 	struct sd_direction *d = sd_in(c);
-	if (done == want || sd_peek(&d->rx.rgen) == 0 || sd_class_of(d, c->rx.gen) != SD_CLASS_TCP ||
-	    sd_base_of(d, c->rx.gen) != c->rx.tail)
+	if (done == want || sd_class_of(d, c->rx.gen) != SD_CLASS_TCP || sd_base_of(d, c->rx.gen) != c->rx.tail)
 		return done;
-	ssize_t r = kernel_recv(fd, iov, n, skip + done, want - done, flags & ~MSG_WAITALL);
+	flags &= ~MSG_WAITALL;
+	ssize_t r = before ? peek_behind(fd, iov, n, before, done, want - done, flags)
+			   : kernel_recv(fd, iov, n, skip + done, want - done, flags);
 	if (r < 0 && r != -EAGAIN)
 		sd_store(&c->slot->hdr.err[c->end], -r);
 	return r > 0 ? (ssize_t)done + r : (ssize_t)done;
@@ -208,13 +220,13 @@ static ssize_t ring_try(struct sd_conn *c, int fd, const struct iovec *iov, int 
 		look(c, want - done);
 		ssize_t r = sd_rx_get(&c->rx, flags & MSG_TRUNC ? NULL : iov, n, skip + done, want - done, peek);
 		if (done && r <= 0)
-			return and_after(c, fd, iov, n, skip, done, want, flags);
+			return and_after(c, fd, iov, n, skip, done, want, flags, peek ? done : 0);
 		if (want == 0 && sd_rx_unread(&c->rx) != 0)
 			return 0;
 		if (r > 0) {
 			if (c->burst)
 				sd_poke(&d->rx.cpu, sched_getcpu() + 1);
-			return and_after(c, fd, iov, n, skip, done + r, want, flags);
+			return and_after(c, fd, iov, n, skip, done + r, want, flags, peek ? done : 0);
 		}
 		if (r == SD_RING_TCP) { /* an error that was kept comes after what has come */
 			r = kernel_recv(fd, iov, n, skip, want, flags & ~MSG_WAITALL);
