@@ -108,6 +108,19 @@ func (s *State) PeerGone(p, fd int32) bool {
 	return e.remote != none && (e.peer == none || s.ends[e.peer].orphan)
 }
 
+// PeerDeaf tells whether a descriptor names a connection whose other end has shut its receiving side.
+func (s *State) PeerDeaf(p, fd int32) bool {
+	if !s.alive(p) {
+		return false
+	}
+	f := s.fileOf(p, fd)
+	if f == none || s.files[f].kind != tcpSocket {
+		return false
+	}
+	e := &s.ends[s.files[f].end]
+	return e.peer != none && s.ends[e.peer].shut&shutRd != 0
+}
+
 // OpensShut tells whether connect would have a socket that is shut for sending open both ends at once.
 func (s *State) OpensShut(p, fd, addr int32) bool {
 	if !s.alive(p) {

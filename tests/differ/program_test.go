@@ -47,7 +47,9 @@ func (p *plan) tooLate(proc int32, kind model.Kind, args []int32) bool {
 	switch kind {
 	case model.Connect:
 		unspec, gone := args[1] == model.Unspec, p.state.PeerGone(proc, args[0])
-		return unspec && gone || (unspec || gone) && p.state.Shared(proc, args[0])
+		return unspec && gone || (unspec || gone) && p.state.Shared(proc, args[0]) || gone && p.state.Watched(proc, args[0])
+	case model.Shutdown:
+		return args[1] != syscall.SHUT_WR && p.state.Strained()
 	case model.Close:
 		return p.watchedByTwo(proc, args[0])
 	case model.Dup3:
@@ -59,7 +61,7 @@ func (p *plan) tooLate(proc int32, kind model.Kind, args []int32) bool {
 	case model.Fork:
 		return args[1] == model.ForkVfork
 	case model.Send:
-		return args[2]&syscall.MSG_OOB != 0 && p.state.Marked(proc, args[0])
+		return args[2]&syscall.MSG_OOB != 0 && p.state.Marked(proc, args[0]) || args[1] > 20_000 && p.state.PeerDeaf(proc, args[0])
 	case model.Recv:
 		const both = syscall.MSG_PEEK | syscall.MSG_WAITALL
 		return args[2]&both == both && p.state.Urgent(proc, args[0])
