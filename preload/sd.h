@@ -236,7 +236,8 @@ int sd_ready(struct sd_conn *c, int fd, int what); /* by the rings */
 int sd_spin(struct sd_conn *c, int fd, int what);
 /* sd_park sleeps until the direction may have changed. deadline_ns: CLOCK_MONOTONIC, or INT64_MAX.
  * 0: look again; SD_RESTARTED: the call starts again, its time-out read anew; -EAGAIN: deadline; -EINTR: a
- * handler ran, one without SA_RESTART if the call, which has moved done bytes, can be restarted at all. */
+ * handler ran, one without SA_RESTART if the call, which has moved done bytes, can be restarted at all. mark_ends: an
+ * urgent byte that is next ends the wait of who has moved none, too. */
 int sd_park(struct sd_conn *c, int fd, int what, int64_t deadline_ns, size_t done, int mark_ends);
 /* sd_careful asks the sender for exact publications, since this side sleeps; sd_settled: it has done
  * so for long enough that a sleep needs no time limit. */
@@ -270,8 +271,12 @@ void sd_cancellation_point(void);
 int sd_interrupted(int restarts);
 
 /* ---- data (recv.c, send.c) ---- */
-/* sd_tell: r is told to the program. */
-static inline ssize_t sd_tell(struct sd_conn *c, ssize_t r) { return c->told |= r == -ECONNRESET && !c->reset, r; }
+/* sd_tell: r is told to the program. It writes once: threads that tell of other things do not undo it. */
+static inline void sd_tell(struct sd_conn *c, ssize_t r)
+{
+	if (r == -ECONNRESET && !c->reset)
+		c->told = 1;
+}
 int sd_at_mark(int fd); /* the next byte of TCP is urgent: a receive that has something ends here */
 /* The common cases, tried first: 1 if all n bytes were taken, or given, at once. */
 int sd_send_fast(struct sd_conn *c, int fd, const void *b, size_t n); /* 1: all n bytes are sent */

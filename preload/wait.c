@@ -169,7 +169,7 @@ int sd_park(struct sd_conn *c, int fd, int what, int64_t deadline, size_t done, 
 	else
 		p[0].events = c->kev & POLLRDHUP ? 0 : POLLRDHUP;
 
-	int exact = 0, passed = 0, low = what == SD_WAIT_RX ? sd_low_water(c, fd) : 1;
+	int exact = 0, marked = 0; /* marked: less than SO_RCVLOWAT behind an urgent byte wakes nobody */
 	if (armed && what == SD_WAIT_RX) {
 		exact = sd_settled(c);
 		sd_careful(c);
@@ -190,7 +190,7 @@ int sd_park(struct sd_conn *c, int fd, int what, int64_t deadline, size_t done, 
 		/* Without a bell we must look again ourselves. After the peer's FIN its death makes no
 		 * further sign on the anchor. */
 		int gone = what == SD_WAIT_TX && attached && sd_tx_closed(&c->tx); /* told before we armed, maybe */
-		int look_again = what == SD_WAIT_MORE || gone || (passed && low > 1) || (attached && ((!exact && now < settled) || !armed));
+		int look_again = what == SD_WAIT_MORE || gone || marked || (attached && ((!exact && now < settled) || !armed));
 		if (look_again && until > now + SETTLE_NS)
 			until = now + SETTLE_NS;
 		else if ((c->kev & POLLRDHUP) && what == SD_WAIT_TX && until > now + 100 * SETTLE_NS)
@@ -207,11 +207,11 @@ int sd_park(struct sd_conn *c, int fd, int what, int64_t deadline, size_t done, 
 			break;
 		}
 		if (r > 0 && p[0].revents == POLLPRI && done == 0 && !mark_ends && sd_at_mark(fd)) {
-			passed = 1;
+			marked = sd_low_water(c, fd) > 1;
 			p[0].events &= ~POLLPRI; /* no receive takes this one: it would wake us for ever */
 			continue;
 		}
-		if (r == 0 && passed && low > 1 && !sd_at_mark(fd)) /* a later one, behind less than SO_RCVLOWAT */
+		if (r == 0 && marked && !sd_at_mark(fd)) /* there is a later one */
 			break;
 		if (r > 0 || (r == 0 && (what == SD_WAIT_MORE || gone || ((c->kev & POLLRDHUP) && what == SD_WAIT_TX))))
 			break;

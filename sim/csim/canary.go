@@ -26,7 +26,7 @@ var mistakes = []struct {
 		"sd_tx_append(&c->tx, b, n, c->burst == 0);\n\tpublished(c, fd);",
 		"int first = c->burst == 0;\n\tpublished(c, fd);\n\tsd_tx_append(&c->tx, b, n, first);")},
 	{"c-no-recheck", "who parks does not look again before it sleeps", scenes("c-echo", "c-stream"), []Edit{
-		{"wait.c", "int exact = 0, passed", "int exact = 0, first = 1, passed"},
+		{"wait.c", "int exact = 0, marked", "int exact = 0, first = 1, marked"},
 		{"wait.c", "|| sd_ready(c, fd, what))\n\t\t\tbreak;", "|| (!first && sd_ready(c, fd, what)) || (first = 0))\n\t\t\tbreak;"}}},
 	{"c-clock-after-look", "poll sleeps without a limit once store buffers have drained, but looked before that", scenes("c-park-poll"), edit("poll.c",
 		"if ((result = look(fds, n, &kernel)) != 0)\n\t\t\tbreak;", "if ((result = look(fds, n, &kernel)) != 0)\n\t\t\tbreak;\n\t\tnow = sd_now_ns();")},
