@@ -97,37 +97,32 @@ func (s *State) Place(p, fd int32) string {
 
 // PeerGone tells whether a descriptor names a connection whose other end is closed.
 func (s *State) PeerGone(p, fd int32) bool {
-	if !s.alive(p) {
-		return false
-	}
-	f := s.fileOf(p, fd)
-	if f == none || s.files[f].kind != tcpSocket {
-		return false
-	}
-	e := &s.ends[s.files[f].end]
-	return e.remote != none && (e.peer == none || s.ends[e.peer].orphan)
+	e := s.endpointOf(p, fd)
+	return e != nil && e.remote != none && (e.peer == none || s.ends[e.peer].orphan)
 }
 
 // PeerDeaf tells whether a descriptor names a connection whose other end has shut its receiving side.
 func (s *State) PeerDeaf(p, fd int32) bool {
-	if !s.alive(p) {
-		return false
-	}
-	f := s.fileOf(p, fd)
-	if f == none || s.files[f].kind != tcpSocket {
-		return false
-	}
-	e := &s.ends[s.files[f].end]
-	return e.peer != none && s.ends[e.peer].shut&shutRd != 0
+	e := s.endpointOf(p, fd)
+	return e != nil && e.peer != none && s.ends[e.peer].shut&shutRd != 0
 }
 
 // OpensShut tells whether connect would have a socket that is shut for sending open both ends at once.
 func (s *State) OpensShut(p, fd, addr int32) bool {
+	e := s.endpointOf(p, fd)
+	return e != nil && e.tcp == closed && e.shut&shutWr != 0 && e.addr == addr
+}
+
+// endpointOf is the endpoint that a descriptor of a living process names, or nil.
+func (s *State) endpointOf(p, fd int32) *endpoint {
 	if !s.alive(p) {
-		return false
+		return nil
 	}
 	e, errno := s.tcpOf(p, fd)
-	return errno == 0 && s.ends[e].tcp == closed && s.ends[e].shut&shutWr != 0 && s.ends[e].addr == addr
+	if errno != 0 {
+		return nil
+	}
+	return &s.ends[e]
 }
 
 // Shared tells whether a descriptor names what two processes have or had.
