@@ -82,7 +82,7 @@ func (l *link) keep(err error) {
 // heard is err, which the kernel has told: of RST it tells once.
 func (l *link) heard(err error) error {
 	if errors.Is(err, syscall.ECONNRESET) {
-		l.gone.Store(true)
+		l.heardRST.Store(true)
 	}
 	return err
 }

@@ -38,7 +38,7 @@ func (l *link) finCame(came uint64, state uint8) bool {
 	}
 	err := l.c.tcp.takeError()
 	l.keep(err)
-	if l.gone.Load() {
+	if l.heardRST.Load() {
 		return came == l.recver.Boundary()+1 && l.c.wrShut.Load()
 	}
 	return err == nil || err == syscall.EPIPE
