@@ -78,8 +78,8 @@ static int peer_gone(int fd, const uint32_t *rd_shut)
 }
 
 /* After a FIN only the peer's socket tells a half-close from a full one: ask once, then at most once
- * in a tick of the coarse clock, or at any time when the peer says that it closes. Full close with bytes
- * of ours unread is RST on Linux. */
+ * in a tick of the coarse clock, or at any time when the peer says that it closes. A death with bytes of ours unread
+ * is RST on Linux. What came after FIN is answered with RST, too: its error is EPIPE. */
 void sd_conn_hung_up(struct sd_conn *c, int fd, short events)
 {
 	struct sd_direction *out = sd_out(c);
@@ -87,7 +87,7 @@ void sd_conn_hung_up(struct sd_conn *c, int fd, short events)
 	struct timespec t;
 	clock_gettime(CLOCK_MONOTONIC_COARSE, &t);
 	int64_t now = t.tv_sec * 1000000000ll + t.tv_nsec;
-	int first = (events & ~c->kev) != 0;
+	int first = (events & ~c->kev) != 0, fin = c->kev & POLLRDHUP;
 	c->kev |= events & (POLLRDHUP | POLLHUP);
 	sd_conn_think(c);
 	if (og == 0 || sd_class_of(out, og) == SD_CLASS_TCP || (!first && now == c->asked_ns && !sd_tx_closed(&c->tx)))
@@ -99,12 +99,13 @@ void sd_conn_hung_up(struct sd_conn *c, int fd, short events)
 	}
 	int gone = peer_gone(fd, &c->slot->hdr.rd_shut[!c->end]);
 	if (gone != HALF_CLOSED) {
-		int unread = gone == CLOSED && sd_tx_unread(&c->tx) != 0 && sd_tx_closed(&c->tx) != SD_CLOSED_BY_RST;
+		uint32_t closed = sd_tx_closed(&c->tx);
+		int unread = gone == CLOSED && sd_tx_unread(&c->tx) != 0 && closed != SD_CLOSED_BY_RST;
 		/* Another thread may have called shutdown since: then it was our FIN that the peer's socket showed. */
 		if (sd_conn_demote_tx(c) && unread) {
 			sd_count(SD_COUNT_RESET);
 			c->reset = 1;
-			sd_store(&c->slot->hdr.err[c->end], ECONNRESET);
+			sd_store(&c->slot->hdr.err[c->end], fin || closed == SD_CLOSING ? EPIPE : ECONNRESET);
 		}
 	}
 }

@@ -363,8 +363,8 @@ int sd_set_ctl(struct sd_set *s, int op, int fd, struct epoll_event *ev)
 		r = sd_set_kernel(s, op, fd, 0, 0);
 		if (r == 0) /* one whose number is closed while a duplicate lives stays */
 			sd_member_unlink(m);
-	} else if (op == EPOLL_CTL_MOD && ev && ((ev->events | m->events) & EPOLLEXCLUSIVE)) {
-		r = -EINVAL; /* as Linux; the kernel set may hold other events than the program asked for */
+	} else if (op == EPOLL_CTL_MOD && ev && m->ours && ((ev->events | m->events) & EPOLLEXCLUSIVE)) {
+		r = -EINVAL; /* as Linux; the kernel set holds other events than the program asked for */
 	} else if (op == EPOLL_CTL_MOD && ev) {
 		r = sd_set_kernel(s, op, fd, m->ours ? sd_anchor_events(m->conn, ev->events) : ev->events, m->tag);
 		if (r == 0) {

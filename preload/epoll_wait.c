@@ -100,6 +100,9 @@ static void note_path(struct sd_set *s, struct sd_member *m)
 	m->on_tcp = tcp;
 }
 
+/* RST, whose error a call has taken: it shows in nothing else. */
+static int reset_told(struct sd_member *m) { return m->ours && m->conn->told; }
+
 /* Evaluates a hot member; 1 if that is an event. */
 static int report(struct sd_set *s, struct sd_member *m, struct epoll_event *ev)
 {
@@ -111,6 +114,8 @@ static int report(struct sd_set *s, struct sd_member *m, struct epoll_event *ev)
 	if (mask == 0)
 		return 0;
 	m->reported |= mask & (EPOLLRDHUP | EPOLLHUP | EPOLLERR);
+	if (reset_told(m))
+		m->reported |= EPOLLERR;
 	m->look = s->looks;
 	ev->events = mask;
 	ev->data.u64 = m->data;
@@ -143,6 +148,8 @@ static void anchor_event(struct sd_member *m, uint32_t e)
 	uint32_t ends = e & (EPOLLRDHUP | EPOLLHUP | EPOLLERR);
 	if (ends)
 		sd_conn_hung_up(c, c->fd, ends & (EPOLLRDHUP | EPOLLHUP));
+	if (ends & EPOLLHUP && reset_told(m))
+		ends |= EPOLLERR;
 	/* Which bit is new the kernel does not say: on TCP an edge too many is better than one too few. */
 	if (!m->hot)
 		sd_member_place(m);
