@@ -102,9 +102,44 @@ static void sender(struct link *l)
 	close(d.s);
 }
 
+// killed_after_its_end: RST comes after FIN, which says EPIPE; seen: we have read the end before.
+static void killed_after_its_end(struct link *l, bool seen)
+{
+	int port, ls = other_listener(l, &port), full[2], st;
+	char c;
+	must(pipe2(full, O_CLOEXEC));
+	pid_t us = getpid(), child = fork_link(l);
+	if (child == 0) {
+		int s = connect_to(l->v6, port);
+		talk(s, true);
+		must(shutdown(s, SHUT_WR));
+		read_all(full[0], &c, 1);
+		until_asleep(us, us);
+		kill(getpid(), SIGKILL);
+	}
+	int s = accept_one(ls);
+	talk(s, false);
+	if (seen)
+		EQ(recv(s, &c, 1, 0), 0);
+	until_full(s);
+	write_all(full[1], "f", 1);
+	ERR(send(s, "x", 1, MSG_NOSIGNAL), EPIPE);
+	ERR(send(s, "x", 1, MSG_NOSIGNAL), EPIPE);
+	EQ(recv(s, &c, 1, MSG_DONTWAIT), 0);
+	must(waitpid(child, &st, 0));
+	EXPECT(WIFSIGNALED(st));
+	close(s);
+	close(ls);
+}
+
+static void sender_after_the_end(struct link *l) { killed_after_its_end(l, true); }
+static void sender_after_an_unread_end(struct link *l) { killed_after_its_end(l, false); }
+
 const struct check death_checks[] = {
 	{"death_wakes_epoll_for_room", epoll_for_room, true},
 	{"death_wakes_poll_for_room", poll_for_room, true},
 	{"death_wakes_a_sender", sender, true},
+	{"death_after_its_end_wakes_a_sender", sender_after_the_end, true},
+	{"death_after_an_unread_end_wakes_a_sender", sender_after_an_unread_end, true},
 	{0},
 };
