@@ -45,7 +45,7 @@ struct sd_set {
 	uint32_t users; /* threads inside epoll_wait; bit 31: closed */
 	sd_mutex mutex; /* guards all below */
 	uint64_t secret, gen; /* a tag is both and the number: no data of the program looks like one */
-	uint32_t members, ours, on_tcp, looks, spin_miss, peer_cpu;
+	uint32_t members, ours, on_tcp, inner /* members that are sets */, looks, spin_miss, peer_cpu;
 	struct sd_waker waker;
 	struct sd_bell *bell;
 	struct sd_member **by_fd, **by_bit;
@@ -55,10 +55,12 @@ struct sd_set {
 	struct sd_set *next;
 };
 
+#define SD_SETTLE_NS 1000000 /* store buffers have drained by then */
 #define SD_CLOSED 0x80000000u
 #define SD_TAG_FDS (1ull << 20)
 _Static_assert(SD_FD_MAX <= SD_TAG_FDS, "a number fits into a tag");
 #pragma GCC visibility push(hidden)
+extern struct sd_set *sd_sets; /* all of this process; guarded by sd_promote_mutex */
 int sd_set_ctl(struct sd_set *s, int op, int fd, struct epoll_event *ev);
 int sd_set_wait(struct sd_set *s, struct epoll_event *ev, int max, int64_t deadline_ns, const void *sigmask);
 uint32_t sd_member_mask(struct sd_member *m);
@@ -86,6 +88,8 @@ int sd_set_told(struct sd_set *s, const struct epoll_event *e, struct sd_member 
 void sd_member_put_back(struct sd_member *m, uint32_t told);
 uint32_t sd_member_owed(struct sd_member *m);
 void sd_member_recent(struct sd_member *m);
+/* sd_set_relook: of members that may have been marked unseen, once store buffers have drained; under the mutex. */
+void sd_set_relook(struct sd_set *s);
 void sd_member_heat(struct sd_member *m);
 void sd_member_cool(struct sd_member *m);
 #pragma GCC visibility pop

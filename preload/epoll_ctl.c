@@ -55,7 +55,7 @@ void sd_member_cool(struct sd_member *m)
 	*(m->hot_next ? &m->hot_next->hot_prev : &s->hot_tail) = m->hot_prev;
 }
 
-static struct sd_set *sets; /* all of this process; guarded by sd_promote_mutex */
+struct sd_set *sd_sets;
 
 void sd_set_created(int fd)
 {
@@ -71,8 +71,8 @@ void sd_set_created(int fd)
 	if (sd_sys(SYS_getrandom, &s->secret, sizeof s->secret, 0) != sizeof s->secret)
 		s->secret = sd_tsc() * 0x9E3779B97F4A7C15ull ^ (uintptr_t)s;
 	sd_mutex_lock(&sd_promote_mutex);
-	s->next = sets;
-	sets = s;
+	s->next = sd_sets;
+	sd_sets = s;
 	sd_mutex_unlock(&sd_promote_mutex);
 	sd_put_set(fd, &s->ent);
 }
@@ -218,6 +218,7 @@ void sd_member_unlink(struct sd_member *m)
 	if (m->conn)
 		leave_connection(m);
 	s->members--;
+	s->inner -= m->is_set;
 	sd_member_cool(m);
 	if (s->by_fd[m->fd] == m)
 		s->by_fd[m->fd] = NULL;
@@ -277,7 +278,7 @@ static void follow(struct sd_member *m, struct sd_conn *c, int attached, int tol
 void sd_members_connected(struct sd_conn *c, int fd)
 {
 	sd_mutex_lock(&sd_promote_mutex);
-	for (struct sd_set *s = sets; s; s = s->next) {
+	for (struct sd_set *s = sd_sets; s; s = s->next) {
 		sd_mutex_lock(&s->mutex);
 		struct sd_member *m = member_of(s, fd);
 		if (m && m->conn == NULL) {
@@ -324,6 +325,7 @@ static int with_record(struct sd_set *s, int op, int fd, struct epoll_event *ev)
 	forget(s, fd);
 	s->by_fd[fd] = m;
 	s->members++;
+	s->inner += m->is_set;
 	if (c)
 		follow(m, c, attached, told);
 	return 0;
@@ -404,7 +406,7 @@ void sd_set_closed(struct sd_set *s, int fd)
 		sd_mutex_unlock(&sd_promote_mutex);
 		return;
 	}
-	for (struct sd_set **p = &sets; *p; p = &(*p)->next)
+	for (struct sd_set **p = &sd_sets; *p; p = &(*p)->next)
 		if (*p == s) {
 			*p = s->next;
 			break;

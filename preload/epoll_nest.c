@@ -97,3 +97,27 @@ int sd_set_ready(struct sd_set *s)
 	sd_mutex_unlock(&s->mutex);
 	return ready || others;
 }
+
+int sd_nested_unsettled(void)
+{
+	int unsettled = 0;
+	sd_mutex_lock(&sd_promote_mutex);
+	for (struct sd_set *s = sd_sets; s && !unsettled; s = s->next)
+		unsettled = s->nested && (sd_peek(&s->recent) != NULL || s->lame);
+	sd_mutex_unlock(&sd_promote_mutex);
+	return unsettled;
+}
+
+void sd_nested_relook(void)
+{
+	sd_mutex_lock(&sd_promote_mutex);
+	for (struct sd_set *s = sd_sets; s; s = s->next) {
+		if (!s->nested)
+			continue;
+		sd_mutex_lock(&s->mutex);
+		sd_set_relook(s);
+		sd_mutex_unlock(&s->mutex);
+		sd_set_ready(s);
+	}
+	sd_mutex_unlock(&sd_promote_mutex);
+}

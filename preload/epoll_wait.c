@@ -7,7 +7,6 @@
 #include "epoll.h"
 
 #define SPIN_NS 20000
-#define SETTLE_NS 1000000
 
 static uint64_t received_on_tcp(struct sd_member *m)
 {
@@ -256,7 +255,7 @@ static void look_again(struct sd_member *m)
 		sd_member_heat(m);
 }
 
-static void relook(struct sd_set *s)
+void sd_set_relook(struct sd_set *s)
 {
 	for (struct sd_member *m = s->recent; m; m = m->recent_next) {
 		m->recent = 0;
@@ -276,6 +275,7 @@ static int park(struct sd_set *s, struct epoll_event *ev, int max, int64_t deadl
 	struct sd_bell *b = s->bell;
 	struct sd_wait wait = {&s->waker, b, NULL, NULL, NULL};
 	int64_t ns = 0;
+	int again = 0;
 	sd_enter();
 	sd_add(&s->waker.waiting, 1);
 	if (b)
@@ -283,14 +283,15 @@ static int park(struct sd_set *s, struct epoll_event *ev, int max, int64_t deadl
 	sd_wait_begin(&wait);
 	sd_leave();
 	sd_mutex_lock(&s->mutex);
-	int settle = s->recent != NULL || s->lame;
+	int settle = s->recent != NULL || s->lame, inner = s->inner != 0;
 	int wake = s->hot_head != NULL || (b == NULL && s->bell != NULL) || (b && sd_bell_pending(b));
 	sd_mutex_unlock(&s->mutex);
+	settle |= inner && sd_nested_unsettled();
 	if (!wake) {
 		int64_t now = sd_now_ns();
 		ns = deadline == INT64_MAX ? INT64_MAX : deadline > now ? deadline - now : 0;
-		if (settle && ns > SETTLE_NS)
-			ns = SETTLE_NS;
+		if (settle && ns > SD_SETTLE_NS)
+			ns = SD_SETTLE_NS;
 		if (s->ours)
 			sd_count(SD_COUNT_PARK);
 	}
@@ -304,10 +305,13 @@ static int park(struct sd_set *s, struct epoll_event *ev, int max, int64_t deadl
 		sd_set_order(s, before);
 		if (r < max && !(s->bell && sd_bell_pending(s->bell))) /* else a look must come first */
 			r += collect(s, s->hot_tail, ev + r, max - r);
-	} else if (r == 0 && settle && ns == SETTLE_NS) {
-		relook(s);
+	} else if (r == 0 && settle && ns == SD_SETTLE_NS) {
+		sd_set_relook(s);
+		again = inner;
 	}
 	sd_mutex_unlock(&s->mutex);
+	if (again)
+		sd_nested_relook();
 	return r;
 }
 

@@ -298,6 +298,10 @@ int sd_poll_concerned(const struct pollfd *fds, nfds_t n);
 void sd_set_created(int fd);
 void sd_set_nest(struct sd_set *s); /* the set's descriptor is waited on itself */
 int sd_set_ready(struct sd_set *s);
+/* Who waits on a set from outside sleeps no longer than a millisecond while one of those sets is unsettled: a member of
+ * it may have been marked unseen. Then it looks again. */
+int sd_nested_unsettled(void);
+void sd_nested_relook(void);
 void sd_set_closed(struct sd_set *s, int fd);
 void sd_set_alias(struct sd_set *s, int to); /* to is another number of it */
 void sd_members_attach(struct sd_conn *c);

@@ -91,7 +91,7 @@ var mistakes = []struct {
 		"remember(m);\n\t\tmask = sd_member_mask(m);",
 		"mask = sd_member_mask(m);\n\t\tremember(m);")},
 	{"c-no-relook", "an epoll set does not look again once store buffers have drained", scenes("c-park-set"), edit("epoll_wait.c",
-		"\t\trelook(s);\n", "\t\t;\n")},
+		"\t\tsd_set_relook(s);\n", "\t\t;\n")},
 	{"c-set-no-recheck", "epoll_wait does not look at its bell before it sleeps", scenes("c-epoll", "c-pool"), edit("epoll_wait.c",
 		"int wake = s->hot_head != NULL || (b == NULL && s->bell != NULL) || (b && sd_bell_pending(b));",
 		"int wake = s->hot_head != NULL || (b == NULL && s->bell != NULL);")},

@@ -109,6 +109,29 @@ static void nested_room(struct link *l)
 	EQ(got.events, EPOLLOUT);
 }
 
+// Sets within sets, more of them than watch one connection by name: each is told, and who polls one.
+static void many_nested(struct link *l)
+{
+	enum { MANY = 6 };
+	struct epoll_event e = {.events = EPOLLIN}, got;
+	int inner[MANY], outer[MANY];
+	for (int i = 0; i < MANY; i++) {
+		inner[i] = (int)must(epoll_create1(EPOLL_CLOEXEC));
+		outer[i] = (int)must(epoll_create1(EPOLL_CLOEXEC));
+		must(epoll_ctl(inner[i], EPOLL_CTL_ADD, l->s, &e));
+		must(epoll_ctl(outer[i], EPOLL_CTL_ADD, inner[i], &e));
+	}
+	for (int i = 0; i < 2 * MANY; i++) {
+		struct pollfd p = {inner[i / 2], POLLIN, 0};
+		EQ(epoll_wait(outer[i / 2], &got, 1, 0), 0);
+		post_asleep(l, OP_SEND, 8);
+		EQ(i % 2 ? poll(&p, 1, LONG) : epoll_wait(outer[i / 2], &got, 1, LONG), 1);
+		EQ(answer(l), 8);
+		EQ(epoll_wait(inner[i / 2], &got, 1, 0), 1);
+		get(l, 8);
+	}
+}
+
 // POLLRDNORM alone is POLLIN, by ring and by TCP.
 static void normal_bytes(struct link *l)
 {
@@ -167,6 +190,8 @@ const struct check wake_checks[] = {
 	{"wake_shut_while_sending", shut_while_sending, false},
 	{"wake_nested_room", nested_room, false},
 	{"wake_nested_room_cold", nested_room, true},
+	{"wake_many_nested", many_nested, false},
+	{"wake_many_nested_cold", many_nested, true},
 	{"wake_normal_bytes", normal_bytes, false},
 	{"wake_normal_bytes_cold", normal_bytes, true},
 	{"wake_nothing_asked_for", nothing_asked_for, false},
