@@ -79,8 +79,8 @@ int sd_set_ready(struct sd_set *s)
 	if (s->waking)
 		sd_waker_drain(&s->waker);
 	struct sd_member *before = s->hot_tail;
+	int others = others_ready(s); /* takes what the waker has: marks are harvested after it */
 	sd_set_harvest(s);
-	int others = others_ready(s);
 	sd_set_order(s, before);
 	for (struct sd_member *m = s->hot_head, *next; m && !ready; m = next) {
 		next = m->hot_next;

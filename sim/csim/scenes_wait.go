@@ -296,6 +296,23 @@ func parkSet(w *World) {
 	})
 }
 
+// parkNested: the same on a set that holds that set, or in poll of it.
+func parkNested(w *World) {
+	polls, edge, inner, outer := w.Choose(2, "poll") == 1, []uint32{0, 0, 0, unix.EPOLLET}[w.Choose(4, "edge")], 0, 0
+	parkIn(w, w.Range(1, 8, "messages"), func(t *Thread, fd int) {
+		if inner == 0 {
+			inner, outer = t.epollCreate(), t.epollCreate()
+			t.epollCtl(inner, unix.EPOLL_CTL_ADD, fd, unix.EPOLLIN)
+			t.epollCtl(outer, unix.EPOLL_CTL_ADD, inner, unix.EPOLLIN|edge)
+		}
+		if polls {
+			t.poll(inner, unix.POLLIN, -1)
+		} else {
+			t.epollWait(outer)
+		}
+	})
+}
+
 // parkPoll: the same in poll. Somebody else's timer lets time pass between any two steps.
 func parkPoll(w *World) {
 	w.World.Process("other").Go("timer", func(t *sim.Thread) {
