@@ -34,16 +34,17 @@ struct sd_member {
 
 struct sd_set {
 	struct sd_ent ent;
+	sd_mutex mutex; /* guards all below but users */
+	uint32_t users; /* threads asleep on it; bit 31: no number of it is left */
+	uint8_t over;	/* it is closed and nobody sleeps on it: what follows is void */
 	uint8_t waking; /* the waker is a member of the kernel set */
 	uint8_t nested; /* a member of another set, or polled: the kernel must show our readiness */
 	uint8_t plain;	/* there may be members without a record */
 	uint8_t full;	/* the kernel's events took all room of the last look */
 	uint8_t lame;	/* a watch or bell was not to be had: look every millisecond */
 	int fd;	       /* one of its numbers */
-	uint32_t refs; /* its numbers in this process */
+	uint32_t refs; /* its numbers in this process; guarded by sd_promote_mutex */
 	int owner;	/* pid that made it; a forked child must not touch the watches */
-	uint32_t users; /* threads inside epoll_wait; bit 31: closed */
-	sd_mutex mutex; /* guards all below */
 	uint64_t secret, gen; /* a tag is both and the number: no data of the program looks like one */
 	uint32_t members, ours, on_tcp, inner /* members that are sets */, looks, spin_miss, peer_cpu;
 	struct sd_waker waker;
@@ -78,6 +79,7 @@ int sd_set_tagged(struct sd_set *s, uint64_t data, struct sd_member **m);
 static inline uint64_t sd_waker_tag(struct sd_set *s) { return s->secret; }
 long sd_set_kernel(struct sd_set *s, int op, int fd, uint32_t events, uint64_t data);
 void sd_set_wake(struct sd_set *s);
+void sd_set_awake(struct sd_set *s); /* a thread leaves, that may have slept: the last one ends a set that is closed */
 void sd_set_leave(struct sd_set *s, int fd); /* its member keeps living without the number */
 uint32_t sd_anchor_events(struct sd_conn *c, uint32_t events);
 void sd_member_take_over(struct sd_member *m, int told);

@@ -55,28 +55,6 @@ void sd_member_cool(struct sd_member *m)
 	*(m->hot_next ? &m->hot_next->hot_prev : &s->hot_tail) = m->hot_prev;
 }
 
-struct sd_set *sd_sets;
-
-void sd_set_created(int fd)
-{
-	sd_evict(fd);
-	struct sd_set *s = (unsigned)fd < SD_FD_MAX ? calloc(1, sizeof *s) : NULL;
-	if (s == NULL)
-		return;
-	s->ent.kind = SD_SET;
-	s->fd = fd;
-	s->refs = 1;
-	s->owner = sd_g.pid;
-	s->waker.fd = -1;
-	if (sd_sys(SYS_getrandom, &s->secret, sizeof s->secret, 0) != sizeof s->secret)
-		s->secret = sd_tsc() * 0x9E3779B97F4A7C15ull ^ (uintptr_t)s;
-	sd_mutex_lock(&sd_promote_mutex);
-	s->next = sd_sets;
-	sd_sets = s;
-	sd_mutex_unlock(&sd_promote_mutex);
-	sd_put_set(fd, &s->ent);
-}
-
 static int grow(void *array, uint32_t *have, uint32_t want)
 {
 	struct sd_member ***a = array;
@@ -350,12 +328,15 @@ static int add(struct sd_set *s, int fd, struct epoll_event *ev)
 int sd_set_ctl(struct sd_set *s, int op, int fd, struct epoll_event *ev)
 {
 	int r;
-	if (op == EPOLL_CTL_ADD && ev && sd_set_of(fd) && sd_set_of(fd) != s)
-		sd_set_nest(sd_set_of(fd));
+	struct sd_set *inner = op == EPOLL_CTL_ADD && ev ? sd_set_of(fd) : NULL;
+	if (inner && inner != s)
+		sd_set_nest(inner);
 	sd_mutex_lock(&sd_promote_mutex);
 	sd_mutex_lock(&s->mutex);
 	struct sd_member *m = member_of(s, fd);
-	if (op == EPOLL_CTL_ADD && ev) {
+	if (sd_load(&s->users) & SD_CLOSED) {
+		r = -EBADF;
+	} else if (op == EPOLL_CTL_ADD && ev) {
 		r = add(s, fd, ev);
 	} else if (m == NULL && op == EPOLL_CTL_MOD && ev && needs_record(fd, ev->events)) {
 		r = with_record(s, op, fd, ev);
@@ -385,49 +366,4 @@ int sd_set_ctl(struct sd_set *s, int op, int fd, struct epoll_event *ev)
 	sd_mutex_unlock(&s->mutex);
 	sd_mutex_unlock(&sd_promote_mutex);
 	return r;
-}
-
-void sd_set_alias(struct sd_set *s, int to)
-{
-	sd_add(&s->refs, 1);
-	sd_put_set(to, &s->ent);
-}
-
-/* The number fd, which the table has forgotten already, named the set. */
-void sd_set_closed(struct sd_set *s, int fd)
-{
-	sd_mutex_lock(&sd_promote_mutex);
-	if (sd_add(&s->refs, -1) != 0) {
-		sd_mutex_lock(&s->mutex);
-		for (int other = 0; s->fd == fd && other < sd_peek(&sd_fd_top); other++)
-			if (sd_set_of(other) == s)
-				s->fd = other;
-		sd_mutex_unlock(&s->mutex);
-		sd_mutex_unlock(&sd_promote_mutex);
-		return;
-	}
-	for (struct sd_set **p = &sd_sets; *p; p = &(*p)->next)
-		if (*p == s) {
-			*p = s->next;
-			break;
-		}
-	sd_mutex_lock(&s->mutex);
-	for (uint32_t i = 0; i < s->fds; i++)
-		if (s->by_fd[i])
-			sd_member_unlink(s->by_fd[i]);
-	while (s->left)
-		sd_member_unlink(s->left);
-	sd_mutex_unlock(&s->mutex);
-	sd_mutex_unlock(&sd_promote_mutex);
-	if (s->owner != sd_g.pid)
-		s->waker.bell = -1; /* its owner gives it back */
-	if (s->waker.fd >= 0)
-		sd_waker_fini(&s->waker);
-	free(s->by_fd);
-	free(s->by_bit);
-	s->by_fd = s->by_bit = NULL;
-	s->fds = s->bits = 0;
-	/* A thread may still be inside epoll_wait: then the small record is left to it. */
-	if (sd_or(&s->users, SD_CLOSED) == 0)
-		free(s);
 }

@@ -40,7 +40,7 @@ uint32_t sd_member_owed(struct sd_member *m)
 void sd_set_nest(struct sd_set *s)
 {
 	sd_mutex_lock(&s->mutex);
-	if (!s->nested) {
+	if (!s->nested && !s->over) {
 		s->nested = 1;
 		sd_add(&s->waker.waiting, 1);
 		if (s->bell)
@@ -76,6 +76,10 @@ int sd_set_ready(struct sd_set *s)
 {
 	int ready = 0;
 	sd_mutex_lock(&s->mutex);
+	if (s->over) {
+		sd_mutex_unlock(&s->mutex);
+		return 1;
+	}
 	if (s->waking)
 		sd_waker_drain(&s->waker);
 	struct sd_member *before = s->hot_tail;

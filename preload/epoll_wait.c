@@ -173,7 +173,8 @@ int sd_set_told(struct sd_set *s, const struct epoll_event *e, struct sd_member 
 	}
 	if ((*m)->disabled)
 		return 0;
-	return !(*m)->is_set || !sd_set_of((*m)->fd) || sd_set_ready(sd_set_of((*m)->fd));
+	struct sd_set *inner = (*m)->is_set ? sd_set_of((*m)->fd) : NULL;
+	return inner == NULL || sd_set_ready(inner);
 }
 
 /* The kernel's events become the program's, in place, or make members hot. */
@@ -272,20 +273,26 @@ void sd_set_relook(struct sd_set *s)
 /* Sleeps in the kernel on everything; returns events, 0, or -errno. */
 static int park(struct sd_set *s, struct epoll_event *ev, int max, int64_t deadline, const void *mask)
 {
-	struct sd_bell *b = s->bell;
-	struct sd_wait wait = {&s->waker, b, NULL, NULL, NULL};
 	int64_t ns = 0;
 	int again = 0;
 	sd_enter();
+	sd_mutex_lock(&s->mutex);
+	if (s->over) {
+		sd_mutex_unlock(&s->mutex);
+		sd_leave();
+		return -EBADF;
+	}
+	struct sd_bell *b = s->bell;
+	struct sd_wait wait = {&s->waker, b, &s->users, NULL, NULL};
+	sd_add(&s->users, 1);
 	sd_add(&s->waker.waiting, 1);
 	if (b)
 		sd_add(&b->parked, 1);
-	sd_wait_begin(&wait);
-	sd_leave();
-	sd_mutex_lock(&s->mutex);
 	int settle = s->recent != NULL || s->lame, inner = s->inner != 0;
 	int wake = s->hot_head != NULL || (b == NULL && s->bell != NULL) || (b && sd_bell_pending(b));
 	sd_mutex_unlock(&s->mutex);
+	sd_wait_begin(&wait);
+	sd_leave();
 	settle |= inner && sd_nested_unsettled();
 	if (!wake) {
 		int64_t now = sd_now_ns();
@@ -332,6 +339,10 @@ static int any_ready(struct sd_set *s)
 static int look(struct sd_set *s, struct epoll_event *ev, int max, int last)
 {
 	sd_mutex_lock(&s->mutex);
+	if (s->over) {
+		sd_mutex_unlock(&s->mutex);
+		return -EBADF;
+	}
 	struct sd_member *before = s->hot_tail;
 	sd_set_harvest(s);
 	int kernel = last || by_kernel(s), ready = kernel && any_ready(s), n = 0, k = 0;
@@ -365,7 +376,7 @@ static int wait_for_events(struct sd_set *s, struct epoll_event *ev, int max, in
 {
 	for (;;) {
 		int n = look(s, ev, max, deadline == 0);
-		if (n > 0 || deadline == 0)
+		if (n != 0 || deadline == 0)
 			return n;
 		if (s->bell && s->ours)
 			spin(s, deadline);
@@ -374,8 +385,6 @@ static int wait_for_events(struct sd_set *s, struct epoll_event *ev, int max, in
 		int r = park(s, ev, max, deadline, mask);
 		if (r != 0)
 			return r;
-		if (sd_load(&s->users) & SD_CLOSED)
-			return -EBADF;
 		if (sd_now_ns() >= deadline)
 			deadline = 0; /* one last look */
 	}
@@ -385,9 +394,10 @@ int sd_set_wait(struct sd_set *s, struct epoll_event *ev, int max, int64_t deadl
 {
 	if (max <= 0)
 		return -EINVAL;
+	if (sd_load(&s->users) & SD_CLOSED)
+		return -EBADF;
 	sd_cancellation_point();
 	sd_handled = SD_NOTHING;
-	sd_add(&s->users, 1);
 	sd_mon_mail();
 	int r = wait_for_events(s, ev, max, deadline, mask);
 	/* What stays ready is the next sleeper's too, as on Linux: the anchor has told only one of its end. */
@@ -395,7 +405,6 @@ int sd_set_wait(struct sd_set *s, struct epoll_event *ev, int max, int64_t deadl
 		sd_waker_kick(&s->waker);
 	if (s->nested)
 		sd_set_ready(s); /* what is left must show in the outer set */
-	if (sd_add(&s->users, -1) == SD_CLOSED)
-		free(s);
+	sd_set_awake(s);
 	return r;
 }

@@ -78,9 +78,8 @@ static int merge(struct pollfd *fds, const struct pollfd *k, nfds_t n)
 	for (nfds_t i = 0; i < n; i++) {
 		struct sd_conn *c = attached(fds[i].fd);
 		if (c == NULL) {
-			fds[i].revents = k[i].revents;
-			if (fds[i].revents && sd_set_of(fds[i].fd) && !sd_set_ready(sd_set_of(fds[i].fd)))
-				fds[i].revents = 0;
+			struct sd_set *s = k[i].revents ? sd_set_of(fds[i].fd) : NULL;
+			fds[i].revents = s && !sd_set_ready(s) ? 0 : k[i].revents;
 		} else {
 			if (k[i].revents & (POLLRDHUP | POLLHUP | POLLERR))
 				sd_conn_hung_up(c, fds[i].fd, k[i].revents);
@@ -237,9 +236,11 @@ int sd_poll(struct pollfd *fds, nfds_t n, int64_t deadline, const void *mask)
 	sd_cancellation_point();
 	sd_handled = SD_NOTHING;
 	sd_mon_mail();
-	for (nfds_t i = 0; i < n; i++)
-		if (sd_set_of(fds[i].fd))
-			sd_set_nest(sd_set_of(fds[i].fd));
+	for (nfds_t i = 0; i < n; i++) {
+		struct sd_set *s = sd_set_of(fds[i].fd);
+		if (s)
+			sd_set_nest(s);
+	}
 	for (;;) {
 		r = look(fds, n, &kernel);
 		if (r > 0 && !kernel)

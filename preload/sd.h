@@ -303,6 +303,7 @@ int sd_set_ready(struct sd_set *s);
 int sd_nested_unsettled(void);
 void sd_nested_relook(void);
 void sd_set_closed(struct sd_set *s, int fd);
+void sd_set_moved(int fd, int to); /* a hidden number */
 void sd_set_alias(struct sd_set *s, int to); /* to is another number of it */
 void sd_members_attach(struct sd_conn *c);
 void sd_members_connected(struct sd_conn *c, int fd); /* fd was registered before it was connected */

@@ -95,6 +95,7 @@ int sd_move_hidden(int fd)
 	sd_waker_moved(fd, to);
 	sd_client_moved(fd, to);
 	sd_claim_moved(fd, to);
+	sd_set_moved(fd, to);
 	if (sd_g.out_fd == fd)
 		sd_store(&sd_g.out_fd, to);
 	sd_unhide(fd);

@@ -132,6 +132,71 @@ static void many_nested(struct link *l)
 	}
 }
 
+static int set;
+
+static void close_set(struct link *l)
+{
+	must(close(set));
+	EQ(ask(l, OP_SEND, 8), 8);
+}
+
+// Who sleeps on a set whose number is closed is told of its members all the same.
+static void closed_set(struct link *l)
+{
+	struct epoll_event e = {.events = EPOLLIN, .data.u32 = 7}, got;
+	for (int i = 0; i < 4; i++) {
+		set = (int)must(epoll_create1(EPOLL_CLOEXEC));
+		must(epoll_ctl(set, EPOLL_CTL_ADD, l->s, &e));
+		struct deed *d = meanwhile(l, close_set);
+		EQ(epoll_wait(set, &got, 1, LONG), 1);
+		EQ(got.data.u32, 7);
+		done(d);
+		get(l, 8);
+		ERR(epoll_wait(set, &got, 1, 0), EBADF);
+	}
+}
+
+struct uses { _Atomic int set, stop, s; };
+
+static void *use_sets(void *arg)
+{
+	struct uses *u = arg;
+	for (unsigned i = 0; !u->stop; i++) {
+		struct epoll_event e = {.events = EPOLLIN};
+		struct pollfd p = {u->set, POLLIN, 0};
+		if (i % 3 == 0)
+			epoll_wait(p.fd, &e, 1, 0);
+		else if (i % 3 == 1)
+			epoll_ctl(p.fd, EPOLL_CTL_MOD, u->s, &e);
+		else
+			poll(&p, 1, 0);
+	}
+	return NULL;
+}
+
+// One thread makes and closes sets that others use at the same time: each call succeeds or fails, and nothing else happens.
+static void sets_come_and_go(struct link *l)
+{
+	enum { USERS = 3, ROUNDS = 5000 };
+	struct uses u = {.set = -1, .s = l->s};
+	struct epoll_event e = {.events = EPOLLIN}, got;
+	pthread_t t[USERS];
+	for (int i = 0; i < USERS; i++)
+		EQ(pthread_create(&t[i], NULL, use_sets, &u), 0);
+	EQ(ask(l, OP_SEND, 8), 8);
+	until_arrived(l->s, 8);
+	for (int i = 0; i < ROUNDS; i++) {
+		u.set = (int)must(epoll_create1(EPOLL_CLOEXEC));
+		must(epoll_ctl(u.set, EPOLL_CTL_ADD, l->s, &e));
+		EQ(epoll_wait(u.set, &got, 1, 0), 1);
+		must(close(u.set));
+	}
+	u.stop = 1;
+	for (int i = 0; i < USERS; i++)
+		EQ(pthread_join(t[i], NULL), 0);
+	get(l, 8);
+}
+
 // POLLRDNORM alone is POLLIN, by ring and by TCP.
 static void normal_bytes(struct link *l)
 {
@@ -192,6 +257,9 @@ const struct check wake_checks[] = {
 	{"wake_nested_room_cold", nested_room, true},
 	{"wake_many_nested", many_nested, false},
 	{"wake_many_nested_cold", many_nested, true},
+	{"wake_closed_set", closed_set, false},
+	{"wake_closed_set_cold", closed_set, true},
+	{"wake_sets_come_and_go", sets_come_and_go, false},
 	{"wake_normal_bytes", normal_bytes, false},
 	{"wake_normal_bytes_cold", normal_bytes, true},
 	{"wake_nothing_asked_for", nothing_asked_for, false},

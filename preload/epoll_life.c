@@ -1,0 +1,150 @@
+/* How epoll sets come and go. */
+#include <fcntl.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "epoll.h"
+
+struct sd_set *sd_sets;
+
+/* Records are never freed, and rest before they are used again: a thread that still looks at one whose number
+ * another has just closed finds it over. Guarded by sd_promote_mutex. */
+enum { RESTING = 64 };
+static struct sd_set *resting, **last_resting = &resting;
+static int rest;
+
+static struct sd_set *record(void)
+{
+	struct sd_set *s = resting;
+	if (rest < RESTING)
+		return calloc(1, sizeof *s);
+	rest--;
+	resting = s->next; /* not the last one */
+	return s;
+}
+
+static void begin(struct sd_set *s, int fd)
+{
+	sd_mutex_lock(&s->mutex);
+	memset((char *)s + offsetof(struct sd_set, over), 0, sizeof *s - offsetof(struct sd_set, over));
+	s->ent.kind = SD_SET;
+	s->fd = fd;
+	s->refs = 1;
+	s->owner = sd_g.pid;
+	s->waker.fd = -1;
+	if (sd_sys(SYS_getrandom, &s->secret, sizeof s->secret, 0) != sizeof s->secret)
+		s->secret = sd_tsc() * 0x9E3779B97F4A7C15ull ^ (uintptr_t)s;
+	if (sd_load(&s->users) & SD_CLOSED)
+		sd_add(&s->users, -SD_CLOSED);
+	sd_mutex_unlock(&s->mutex);
+}
+
+void sd_set_created(int fd)
+{
+	sd_evict(fd);
+	sd_mutex_lock(&sd_promote_mutex);
+	struct sd_set *s = (unsigned)fd < SD_FD_MAX ? record() : NULL;
+	if (s) {
+		begin(s, fd);
+		s->next = sd_sets;
+		sd_sets = s;
+	}
+	sd_mutex_unlock(&sd_promote_mutex);
+	if (s)
+		sd_put_set(fd, &s->ent);
+}
+
+void sd_set_alias(struct sd_set *s, int to)
+{
+	sd_mutex_lock(&sd_promote_mutex);
+	int open = s->refs != 0;
+	s->refs += open;
+	sd_mutex_unlock(&sd_promote_mutex);
+	if (open)
+		sd_put_set(to, &s->ent);
+}
+
+/* Nobody has a number of it, and nobody sleeps on it. Under both mutexes. */
+static void end(struct sd_set *s)
+{
+	struct sd_set **p = &sd_sets;
+	while (*p != s)
+		p = &(*p)->next;
+	*p = s->next;
+	for (uint32_t i = 0; i < s->fds; i++)
+		if (s->by_fd[i])
+			sd_member_unlink(s->by_fd[i]);
+	while (s->left)
+		sd_member_unlink(s->left);
+	if (s->owner != sd_g.pid)
+		s->waker.bell = -1; /* its owner gives it back */
+	if (s->waker.fd >= 0)
+		sd_waker_fini(&s->waker);
+	free(s->by_fd);
+	free(s->by_bit);
+	s->by_fd = s->by_bit = NULL;
+	s->fds = s->bits = 0;
+	s->waking = s->nested = 0;
+	s->over = 1;
+	s->next = NULL;
+	*last_resting = s;
+	last_resting = &s->next;
+	rest++;
+}
+
+/* One of its numbers that is left. Who sleeps on a set whose last one is closed goes on, as on Linux, by one of ours. */
+static void renumber(struct sd_set *s, int fd)
+{
+	if (s->refs == 0) {
+		int spare = sd_sys(SYS_fcntl, fd, F_DUPFD_CLOEXEC, 3);
+		s->fd = spare < 0 ? -1 : sd_hide(spare);
+		if (s->waking && sd_set_kernel(s, EPOLL_CTL_MOD, s->waker.fd, EPOLLIN | EPOLLET, sd_waker_tag(s)) == 0)
+			return;
+		sd_unhide(s->fd); /* it was closed unseen: the number names something else */
+		s->fd = -1;
+		return;
+	}
+	for (int other = 0; s->fd == fd && other < sd_peek(&sd_fd_top); other++)
+		if (sd_set_of(other) == s)
+			s->fd = other;
+}
+
+void sd_set_closed(struct sd_set *s, int fd)
+{
+	sd_mutex_lock(&sd_promote_mutex);
+	sd_mutex_lock(&s->mutex);
+	if (--s->refs == 0 && sd_or(&s->users, SD_CLOSED) == 0)
+		end(s);
+	else
+		renumber(s, fd);
+	sd_mutex_unlock(&s->mutex);
+	sd_mutex_unlock(&sd_promote_mutex);
+}
+
+void sd_set_moved(int fd, int to)
+{
+	sd_mutex_lock(&sd_promote_mutex);
+	for (struct sd_set *s = sd_sets; s; s = s->next) {
+		sd_mutex_lock(&s->mutex);
+		if (s->fd == fd)
+			s->fd = to;
+		sd_mutex_unlock(&s->mutex);
+	}
+	sd_mutex_unlock(&sd_promote_mutex);
+}
+
+void sd_set_awake(struct sd_set *s)
+{
+	if (sd_load(&s->users) != SD_CLOSED)
+		return;
+	sd_mutex_lock(&sd_promote_mutex);
+	sd_mutex_lock(&s->mutex);
+	if (sd_load(&s->users) == SD_CLOSED && !s->over) {
+		int spare = s->fd;
+		end(s);
+		sd_unhide(spare);
+	}
+	sd_mutex_unlock(&s->mutex);
+	sd_mutex_unlock(&sd_promote_mutex);
+}
