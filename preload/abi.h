@@ -8,7 +8,7 @@
 #include <stdint.h>
 
 // Hash over all shapes and the version; both ends of an arena compare it.
-#define SD_ABI_HASH 0x895e564b1ffc160eULL
+#define SD_ABI_HASH 0xc1fa2371c88adc6bULL
 
 // ABIVersion changes whenever anything in this file changes meaning without changing shape.
 // The hash over shapes and this number is what two sides compare; a mismatch means: stay on TCP.
@@ -74,6 +74,10 @@
 #define SD_CLOSING 1 // FIN on the anchor means that it has read all that was there when it closed
 #define SD_CLOSED_BY_RST 2 // RST on the anchor tells of what it has not read
 #define SD_DEAD 3 // it was killed: FIN means nothing
+
+// LockLine.Mode, of a side that has several users.
+#define SD_LOCK_SHARED 1 // processes, or a process and the kernel
+#define SD_LOCK_FAR 2 // processes in several namespaces of pids: no one of them knows whether another lives
 
 // Counters in BellPage.Count. The names are what sdirect stat prints.
 #define SD_COUNT_PROMOTED 0 // directions switched from TCP to a ring by this process
@@ -200,7 +204,7 @@ _Static_assert(offsetof(struct sd_watch_line, pad4) == 40, "WatchLine.");
 // threads which share that side.
 struct sd_lock_line {
 	uint32_t word; // 0 = free, else owner's pid
-	uint32_t mode; // 0 = not shared between processes, 1 = shared (set by fork, never cleared)
+	uint32_t mode; // Mode: writer: who shares the side, by fork as a rule, before it does
 	uint8_t pad2[56];
 };
 _Static_assert(sizeof(struct sd_lock_line) == 64, "LockLine");

@@ -200,7 +200,7 @@ void sd_conn_share_tx(struct sd_conn *c)
 	struct sd_direction *d = sd_out(c);
 	if (!sd_peek(&d->tx_lock.mode)) {
 		sd_lock(&d->tx_lock);
-		sd_store(&d->tx_lock.mode, 1);
+		sd_store(&d->tx_lock.mode, SD_LOCK_SHARED);
 		sd_unlock(&d->tx_lock);
 	}
 }

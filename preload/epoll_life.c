@@ -148,3 +148,38 @@ void sd_set_awake(struct sd_set *s)
 	sd_mutex_unlock(&s->mutex);
 	sd_mutex_unlock(&sd_promote_mutex);
 }
+
+/* Who holds a set may wait for one in it: whoever cannot have all at once lets go of all. */
+void sd_sets_fork(void)
+{
+	for (struct sd_set *s = sd_sets; s;) {
+		if (sd_mutex_try(&s->mutex)) {
+			s = s->next;
+			continue;
+		}
+		for (struct sd_set *held = sd_sets; held != s; held = held->next)
+			sd_mutex_unlock(&held->mutex);
+		sd_mutex_lock(&s->mutex);
+		sd_mutex_unlock(&s->mutex);
+		s = sd_sets;
+	}
+}
+
+void sd_sets_fork_parent(void)
+{
+	for (struct sd_set *s = sd_sets; s; s = s->next)
+		sd_mutex_unlock(&s->mutex);
+}
+
+/* Nobody sleeps in the child. */
+void sd_sets_fork_child(void)
+{
+	for (struct sd_set *s = sd_sets; s; s = s->next) {
+		s->mutex = 0;
+		s->users &= SD_CLOSED;
+	}
+	for (struct sd_set *s = resting; s; s = s->next) {
+		s->mutex = 0;
+		s->users = SD_CLOSED;
+	}
+}

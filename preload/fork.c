@@ -12,6 +12,7 @@ static void before_fork(void)
 	if (sd_foreign())
 		return;
 	sd_mutex_lock(&sd_promote_mutex);
+	sd_sets_fork();
 	sd_table_fork();
 	sd_claim_fork();
 	sd_bell_fork();
@@ -22,7 +23,7 @@ static void before_fork(void)
 			continue;
 		uint32_t st = sd_peek(&c->state);
 		if (st == SD_ST_ATTACHED) {
-			sd_store(&sd_in(c)->rx_lock.mode, 1);
+			sd_cas(&sd_in(c)->rx_lock.mode, 0, SD_LOCK_SHARED);
 			sd_conn_share_tx(c);
 			sd_conn_think(c);
 		} else if (st != SD_ST_KERNEL) {
@@ -38,18 +39,34 @@ static void in_parent(void)
 		return;
 	sd_claim_fork_parent();
 	sd_table_fork_parent();
+	sd_sets_fork_parent();
 	sd_mutex_unlock(&sd_promote_mutex);
+}
+
+/* In a namespace of processes of its own: of those outside nobody here can tell whether they live. */
+static void far_from_parent(void)
+{
+	for (int fd = 0; fd < sd_peek(&sd_fd_top); fd++) {
+		struct sd_conn *c = sd_conn_of(fd);
+		if (c && sd_attached(c)) {
+			sd_store(&sd_in(c)->rx_lock.mode, SD_LOCK_FAR);
+			sd_store(&sd_out(c)->tx_lock.mode, SD_LOCK_FAR);
+		}
+	}
 }
 
 static void in_child(void)
 {
 	sd_g.pid = sd_sys(SYS_getpid);
 	sd_table_fork_child();
+	sd_sets_fork_child();
 	sd_mon_fork_child();
 	sd_claim_fork_child();
 	sd_waker_fork_child();
 	sd_stdio_fork_child();
 	sd_promote_mutex = 0;
+	if (sd_sys(SYS_getppid) == 0)
+		far_from_parent();
 	while (sd_section) /* those of before_fork */
 		sd_leave();
 }

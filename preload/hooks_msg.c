@@ -64,7 +64,7 @@ SD_EXPORT int recvmmsg(int fd, struct mmsghdr *v, unsigned n, int flags, struct 
 		if (r < 0)
 			return i ? (int)i : (int)sd_ret(r);
 		v[i].msg_len = r;
-		if (r == 0 || sd_now_ns() >= until)
+		if (sd_now_ns() >= until)
 			return i + 1;
 	}
 	return i;

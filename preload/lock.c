@@ -25,6 +25,15 @@ void sd_mutex_lock(sd_mutex *m)
 		futex(m, FUTEX_WAIT_PRIVATE, 2, NULL);
 }
 
+int sd_mutex_try(sd_mutex *m)
+{
+	sd_enter();
+	if (sd_cas(m, 0, 1))
+		return 1;
+	sd_leave();
+	return 0;
+}
+
 void sd_mutex_unlock(sd_mutex *m)
 {
 	if (sd_xchg(m, 0) == 2)
@@ -34,11 +43,21 @@ void sd_mutex_unlock(sd_mutex *m)
 
 #define SLEPT 0x80000000u
 
-/* An owner that died is replaced: payload is published last, so whatever it was doing is invisible. */
-static int owner_dead(uint32_t w)
+/* An owner that died is replaced: payload is published last, so whatever it was doing is invisible. Nobody need have
+ * waited for it yet. */
+static int owner_dead(struct sd_lock_line *l, uint32_t w)
 {
 	uint32_t pid = w & ~SLEPT;
-	return pid != 0 && sd_sys(SYS_kill, pid, 0) == -ESRCH;
+	if (pid == 0 || sd_peek(&l->mode) == SD_LOCK_FAR)
+		return 0;
+	int fd = sd_sys(SYS_pidfd_open, pid, 0);
+	if (fd < 0)
+		return sd_sys(SYS_kill, pid, 0) == -ESRCH;
+	struct pollfd p = {fd, POLLIN, 0};
+	struct timespec zero = {0, 0};
+	int dead = sd_sys(SYS_ppoll, &p, 1, &zero, 0, 8) == 1;
+	sd_sys(SYS_close, fd);
+	return dead;
 }
 
 void sd_lock(struct sd_lock_line *l)
@@ -60,7 +79,7 @@ void sd_lock(struct sd_lock_line *l)
 				return;
 			continue;
 		}
-		if (owner_dead(w)) {
+		if (owner_dead(l, w)) {
 			if (sd_cas(&l->word, w, me | SLEPT)) {
 				sd_count(SD_COUNT_LOCK_BROKEN);
 				return;

@@ -324,7 +324,9 @@ ssize_t sd_recv(struct sd_conn *c, int fd, const struct iovec *iov, int n, int f
 	ssize_t r = sd_iov_len(iov, n);
 	size_t done = 0, want = r;
 	int64_t deadline = 0;
-	int peek = flags & MSG_PEEK, last = 0, gave_up = 0;
+	int peek = flags & MSG_PEEK, last = 0, gave_up = 0, nonblock = -1;
+	uint64_t cookie = c->cookie;
+	size_t least = 0; /* it waits for: as things stand when it begins to */
 	int waited = 0; /* who asks for no bytes waits once for something to come, and is not told what */
 	if (r < 0)
 		return r;
@@ -338,6 +340,10 @@ ssize_t sd_recv(struct sd_conn *c, int fd, const struct iovec *iov, int n, int f
 	sd_cancellation_point();
 	sd_handled = SD_NOTHING;
 	for (;;) {
+		if (waited && (fd = sd_still(c, cookie, fd)) < 0) {
+			r = fd;
+			break;
+		}
 		if (waited && want == 0 && came(c, fd)) {
 			r = 0;
 			break;
@@ -366,7 +372,7 @@ ssize_t sd_recv(struct sd_conn *c, int fd, const struct iovec *iov, int n, int f
 		if (r > 0) {
 			done = skip + r;
 			ask = 0;
-			if (done == want || last || done >= enough(c, fd, flags, want))
+			if (done == want || last || done >= (least ? least : enough(c, fd, flags, want)))
 				break;
 			last = over(c, fd, peek ? POLLRDHUP : 0); /* what came before the end is looked at once more */
 			if (last && !peek)
@@ -381,7 +387,9 @@ ssize_t sd_recv(struct sd_conn *c, int fd, const struct iovec *iov, int n, int f
 			r = gave_up;
 			break;
 		}
-		if (sd_nonblock(c, fd, flags)) {
+		if (nonblock < 0)
+			nonblock = sd_nonblock(c, fd, flags);
+		if (nonblock) {
 			if (ask || !sd_attached(c) || (peek && done))
 				break;
 			ask = 1;
@@ -389,6 +397,8 @@ ssize_t sd_recv(struct sd_conn *c, int fd, const struct iovec *iov, int n, int f
 		}
 		int more = peek && done;
 		waited = 1;
+		if (least == 0)
+			least = enough(c, fd, flags, want);
 		if (!more && sd_attached(c) && sd_spin(c, fd, SD_WAIT_RX)) {
 			sd_enter();
 			if (!sd_multi() && !sd_peek(&sd_in(c)->rx_lock.mode))

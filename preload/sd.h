@@ -21,6 +21,7 @@
 /* ---- locks among threads of this process (lock.c) ---- */
 typedef uint32_t sd_mutex; /* 0 free, 1 held, 2 held and slept on */
 void sd_mutex_lock(sd_mutex *m);
+int sd_mutex_try(sd_mutex *m); /* 1: it is held now */
 void sd_mutex_unlock(sd_mutex *m);
 /* The LOCKED mode: between processes, naming the owner (LockLine). */
 void sd_lock(struct sd_lock_line *l);
@@ -156,6 +157,9 @@ int sd_hide(int fd);		/* moves fd out of the program's way; returns its new numb
 void sd_unhide(int fd);		/* closes a hidden descriptor */
 int sd_move_hidden(int fd);	/* the program wants this number */
 void sd_evict(int fd);		/* fd was closed or is fresh from the kernel: forget what it named */
+/* sd_still: the number by which a call goes on that has waited: fd, or another one of the same connection when that was
+ * closed; -EBADF: it was the last, and what it names now is not the call's. */
+int sd_still(struct sd_conn *c, uint64_t cookie, int fd);
 struct sd_conn *sd_detach(int fd); /* the number names nothing any more; the connection, if it was its last */
 void sd_release(struct sd_conn *c); /* after the kernel has closed it: tells the monitor, frees the record */
 void sd_table_fork(void);
@@ -303,6 +307,9 @@ int sd_set_ready(struct sd_set *s);
 int sd_nested_unsettled(void);
 void sd_nested_relook(void);
 void sd_set_closed(struct sd_set *s, int fd);
+void sd_sets_fork(void); /* the sets stand still, so that the child's are whole; under sd_promote_mutex */
+void sd_sets_fork_parent(void);
+void sd_sets_fork_child(void);
 void sd_set_moved(int fd, int to); /* a hidden number */
 void sd_set_alias(struct sd_set *s, int to); /* to is another number of it */
 void sd_members_attach(struct sd_conn *c);

@@ -86,8 +86,8 @@ static ssize_t ring_try(struct sd_conn *c, const struct iovec *iov, int n, size_
 {
 	struct sd_direction *d = sd_out(c);
 	ssize_t r;
-	if ((r = sd_conn_error(c)) < 0)
-		return r;
+	if ((r = skip ? -(ssize_t)sd_peek(&c->slot->hdr.err[c->end]) : sd_conn_error(c)) < 0)
+		return r; /* of a call that has sent some the next one tells */
 	if (want == 0)
 		return c->tx.class == SD_CLASS_TCP ? -ESTALE : 0;
 	sd_tx_shrink(&c->tx);
@@ -203,6 +203,7 @@ ssize_t sd_send(struct sd_conn *c, int fd, const struct iovec *iov, int n, int f
 	ssize_t r = sd_iov_len(iov, n);
 	size_t done = 0, want = r;
 	int64_t deadline = 0;
+	uint64_t cookie = c->cookie;
 	int blocking = -1, spill = 0, once = 0, refused = 0;
 	if (r < 0)
 		return r;
@@ -280,14 +281,21 @@ ssize_t sd_send(struct sd_conn *c, int fd, const struct iovec *iov, int n, int f
 			deadline = sd_deadline(c, fd, SO_SNDTIMEO);
 		if ((r = sd_park(c, fd, SD_WAIT_TX, deadline, done, 0)) < 0)
 			break;
+		if ((fd = sd_still(c, cookie, fd)) < 0) {
+			r = fd;
+			break;
+		}
 		if (r == SD_RESTARTED)
 			deadline = 0;
 		sd_enter();
 		look_at_anchor(c, fd, !sd_tx_writable(&c->tx));
 		sd_leave();
 	}
-	if (done)
+	if (done) {
+		if (refused && r != -EPIPE && r != -EAGAIN && r != -EINTR && sd_attached(c))
+			sd_store(&c->slot->hdr.err[c->end], -r);
 		return done;
+	}
 	sd_tell(c, r);
 	/* The kernel has raised SIGPIPE itself for what it refused; not for an error of its own that was kept. */
 	if (r == -EPIPE && !refused && !(flags & MSG_NOSIGNAL))

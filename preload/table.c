@@ -156,6 +156,23 @@ void sd_track(int fd, int end)
 	sd_mon_tell();
 }
 
+/* Threads that sleep on it by a number that is closed. */
+static void wake(struct sd_conn *c)
+{
+	if (!sd_multi() || !sd_attached(c))
+		return;
+	sd_watch_fire(&sd_in(c)->rx_watch, sd_g.bells, 1);
+	sd_watch_fire(&sd_out(c)->tx_watch, sd_g.bells, 1);
+}
+
+int sd_still(struct sd_conn *c, uint64_t cookie, int fd)
+{
+	if (sd_conn_of(fd) == c)
+		return fd;
+	fd = sd_peek(&c->fd);
+	return c->cookie == cookie && sd_conn_of(fd) == c ? fd : -EBADF;
+}
+
 struct sd_conn *sd_detach(int fd)
 {
 	struct sd_ent *e = sd_ent_of(fd);
@@ -174,9 +191,11 @@ struct sd_conn *sd_detach(int fd)
 			if (sd_ent_of(other) == e)
 				sd_store(&c->fd, other);
 		sd_members_renamed(c, fd);
+		wake(c);
 		return NULL;
 	}
 	sd_members_closed(c);
+	wake(c);
 	return c;
 }
 

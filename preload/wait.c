@@ -181,7 +181,7 @@ int sd_park(struct sd_conn *c, int fd, int what, int64_t deadline, size_t done, 
 	for (;;) {
 		/* Before the look: only what was looked at after store buffers had drained allows a long sleep. */
 		int64_t now = exact && deadline == INT64_MAX ? 0 : sd_now_ns(), until = deadline;
-		if (attached != sd_attached(c) || sd_ready(c, fd, what))
+		if (attached != sd_attached(c) || sd_conn_of(fd) != c || sd_ready(c, fd, what))
 			break;
 		if (now >= deadline) {
 			result = -EAGAIN;

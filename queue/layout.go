@@ -89,6 +89,12 @@ const (
 	Dead        = 3 // it was killed: FIN means nothing
 )
 
+// LockLine.Mode, of a side that has several users.
+const (
+	LockShared = 1 // processes, or a process and the kernel
+	LockFar    = 2 // processes in several namespaces of pids: no one of them knows whether another lives
+)
+
 // ArenaHeader. Writer: the monitor, once, before the arena is handed out.
 type ArenaHeader struct {
 	ABI   uint64 // hash of this layout
@@ -148,7 +154,8 @@ type WatchLine struct {
 // threads which share that side.
 type LockLine struct {
 	Word uint32 // 0 = free, else owner's pid; bit 31 = somebody sleeps on it
-	Mode uint32 // 0 = not shared between processes, 1 = shared (set by fork, never cleared)
+	// Mode: writer: who shares the side, by fork as a rule, before it does; it never falls. 0: one process uses it.
+	Mode uint32
 	_    [56]byte
 }
 

@@ -49,7 +49,7 @@ func (l *LockLine) Unlock() {
 }
 
 // Share makes the side LOCKED for good: from now on every operation takes the lock.
-func (l *LockLine) Share() { shm.Store32(&l.Mode, 1) }
+func (l *LockLine) Share() { shm.Store32(&l.Mode, LockShared) }
 
 // Shared tells whether the side is LOCKED.
 func (l *LockLine) Shared() bool { return shm.Load32(&l.Mode) != 0 }
