@@ -242,7 +242,7 @@ ssize_t sd_send(struct sd_conn *c, int fd, const struct iovec *iov, int n, int f
 				break;
 			}
 			done += r;
-			if (done == want)
+			if (done == want || !once) /* it has waited for as long as the program's call would */
 				return done;
 			if (blocking < 0)
 				blocking = !sd_nonblock(c, fd, flags);

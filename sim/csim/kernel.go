@@ -67,6 +67,10 @@ func (t *Thread) syscall(n int, a [6]int64) int64 {
 	case unix.SYS_SCHED_YIELD:
 		t.Spin("yield")
 		return 0
+	case unix.SYS_PIDFD_OPEN: // Linux before 5.3: then kill tells
+		return errno(unix.ENOSYS)
+	case unix.SYS_GETPPID:
+		return 1
 	case unix.SYS_KILL:
 		t.Step("kill")
 		if a[1] == 0 && w.Alive(uint32(a[0])) {

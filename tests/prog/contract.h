@@ -28,7 +28,7 @@ struct check {
 
 extern const struct check io_checks[], buffer_checks[], room_checks[], mark_checks[], wake_checks[], urgent_checks[], splice_checks[], unhooked_checks[], close_checks[], ready_checks[], epoll_checks[],
 	epoll_more_checks[], order_checks[], switch_checks[], fd_checks[], setup_checks[], option_checks[], life_checks[], anchor_checks[], stdio_checks[], proc_checks[],
-	exec_checks[], signal_checks[], handler_checks[], jump_checks[], thread_checks[], death_checks[], flag_checks[], other_checks[], kind_checks[], uring_checks[], module_checks[];
+	exec_checks[], signal_checks[], handler_checks[], jump_checks[], thread_checks[], beside_checks[], death_checks[], flag_checks[], other_checks[], kind_checks[], uring_checks[], module_checks[];
 
 // Operations of the peer.
 enum op {
@@ -72,6 +72,10 @@ void until_arrived(int fd, size_t n);  // n bytes can be read
 void until_event(int fd, short event); // poll reports the event
 short ready(int fd, short events);     // what poll(0) reports
 int other_listener(struct link *l, int *port);
+
+// meanwhile has another thread act when this one sleeps; joined waits until it has.
+struct deed *meanwhile(struct link *l, void (*act)(struct link *));
+void joined(struct deed *d);
 
 // fork_link forks; the child drops the peer's end and the commands.
 pid_t fork_link(struct link *l);

@@ -232,6 +232,20 @@ static void reset_wakes_send(struct link *l)
 	EQ(answer(l), 0);
 }
 
+// The error that ends a send which has sent a part is left to the next call.
+static void reset_after_a_part(struct link *l)
+{
+	static uint8_t b[64 << 20];
+	post_asleep(l, OP_RESET, 0);
+	ssize_t part = send(l->s, b, sizeof b, MSG_NOSIGNAL);
+	EXPECT(part > 0 && part < (ssize_t)sizeof b);
+	EQ(answer(l), 0);
+	EQ(ready(l->s, POLLIN), POLLIN | POLLERR | POLLHUP);
+	ERR(recv(l->s, b, 1, 0), ECONNRESET);
+	EQ(recv(l->s, b, 1, 0), 0);
+	ERR(send(l->s, b, 1, MSG_NOSIGNAL), EPIPE);
+}
+
 static void shut_rd(struct link *l)
 {
 	char b[8];
@@ -312,6 +326,8 @@ const struct check close_checks[] = {
 	{"reset_shows_in_so_error", reset_shows_in_so_error, false},
 	{"reset_wakes_recv", reset_wakes_recv, false},
 	{"reset_wakes_send", reset_wakes_send, false},
+	{"reset_after_a_part", reset_after_a_part, false},
+	{"reset_after_a_part_cold", reset_after_a_part, true},
 	{"shut_rd", shut_rd, false},
 	{"shut_both", shut_both, false},
 	{"shut_twice", shut_twice, false},

@@ -135,10 +135,45 @@ static void killed_after_its_end(struct link *l, bool seen)
 static void sender_after_the_end(struct link *l) { killed_after_its_end(l, true); }
 static void sender_after_an_unread_end(struct link *l) { killed_after_its_end(l, false); }
 
+// Of two processes that send on one connection one is killed, perhaps in the middle; nobody has waited for it yet.
+static void of_another_sender(struct link *l)
+{
+	enum { ROUNDS = 10, SMALL = 512 };
+	int port, ls = other_listener(l, &port);
+	static char c[PIECE];
+	pid_t sink = fork_link(l);
+	if (sink == 0) {
+		int s = connect_to(l->v6, port);
+		talk(s, true);
+		while (recv(s, c, sizeof c, 0) > 0)
+			;
+		_exit(0);
+	}
+	int s = accept_one(ls);
+	talk(s, false);
+	for (int i = 0; i < ROUNDS; i++) {
+		siginfo_t dead;
+		pid_t pid = fork_link(l);
+		if (pid == 0)
+			for (;;)
+				write_all(s, c, SMALL);
+		for (int j = 0; j < 100 * (i + 1); j++)
+			write_all(s, c, SMALL);
+		must(kill(pid, SIGKILL));
+		must(waitid(P_PID, (id_t)pid, &dead, WEXITED | WNOWAIT));
+		write_all(s, c, SMALL);
+		must(waitpid(pid, NULL, 0));
+	}
+	must(close(s));
+	child_ok(sink);
+	must(close(ls));
+}
+
 const struct check death_checks[] = {
 	{"death_wakes_epoll_for_room", epoll_for_room, true},
 	{"death_wakes_poll_for_room", poll_for_room, true},
 	{"death_wakes_a_sender", sender, true},
+	{"death_of_another_sender", of_another_sender, false},
 	{"death_after_its_end_wakes_a_sender", sender_after_the_end, true},
 	{"death_after_an_unread_end_wakes_a_sender", sender_after_an_unread_end, true},
 	{0},

@@ -198,6 +198,13 @@ static void batches(struct link *l)
 	EQ(recvmmsg(l->s, m, N, 0, &at_once), 1); // the time is looked at after each
 	verify(l, b[0], 10);
 	get(l, 10);
+	EQ(ask(l, OP_SEND, 5), 5);
+	EQ(ask(l, OP_SHUT_WR, 0), 0);
+	until_event(l->s, POLLRDHUP);
+	EQ(recvmmsg(l->s, m, N, 0, NULL), N); // the end is a message of no bytes, and not the last
+	EQ(m[0].msg_len, 5);
+	EQ(m[1].msg_len + m[2].msg_len + m[3].msg_len, 0);
+	verify(l, b[0], 5);
 }
 
 static void positioned(struct link *l)

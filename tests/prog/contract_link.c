@@ -198,6 +198,35 @@ int other_listener(struct link *l, int *port)
 	return ls;
 }
 
+struct deed {
+	struct link *l;
+	void (*act)(struct link *);
+	pid_t sleeper;
+	pthread_t thread;
+};
+
+static void *once_asleep(void *arg)
+{
+	struct deed *d = arg;
+	until_asleep(getpid(), d->sleeper);
+	d->act(d->l);
+	return NULL;
+}
+
+struct deed *meanwhile(struct link *l, void (*act)(struct link *))
+{
+	struct deed *d = malloc(sizeof *d);
+	*d = (struct deed){l, act, gettid(), 0};
+	EQ(pthread_create(&d->thread, NULL, once_asleep, d), 0);
+	return d;
+}
+
+void joined(struct deed *d)
+{
+	EQ(pthread_join(d->thread, NULL), 0);
+	free(d);
+}
+
 pid_t fork_link(struct link *l)
 {
 	fflush(stdout);

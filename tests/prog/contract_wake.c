@@ -27,31 +27,6 @@ static void time_out_below_the_mark(struct link *l)
 	}
 }
 
-struct deed { struct link *l; void (*act)(struct link *); pid_t sleeper; pthread_t thread; };
-
-static void *once_asleep(void *arg)
-{
-	struct deed *d = arg;
-	until_asleep(getpid(), d->sleeper);
-	d->act(d->l);
-	return NULL;
-}
-
-// meanwhile has another thread act when this one sleeps; done joins it.
-static struct deed *meanwhile(struct link *l, void (*act)(struct link *))
-{
-	struct deed *d = malloc(sizeof *d);
-	*d = (struct deed){l, act, gettid(), 0};
-	EQ(pthread_create(&d->thread, NULL, once_asleep, d), 0);
-	return d;
-}
-
-static void done(struct deed *d)
-{
-	EQ(pthread_join(d->thread, NULL), 0);
-	free(d);
-}
-
 static void lower(struct link *l) { low_water(l, 1); }
 static void shut(struct link *l) { must(shutdown(l->s, SHUT_WR)); }
 
@@ -67,7 +42,7 @@ static void mark_lowered(struct link *l)
 		until_arrived(l->s, 50);
 		struct deed *d = meanwhile(l, lower);
 		EQ(i % 2 ? poll(&p, 1, LONG) : epoll_wait(ep, &got, 1, LONG), 1);
-		done(d);
+		joined(d);
 		get(l, 50);
 	}
 }
@@ -79,7 +54,7 @@ static void shut_while_polled(struct link *l)
 	struct deed *d = meanwhile(l, shut);
 	EQ(poll(&p, 1, LONG), 1);
 	EQ(p.revents, POLLOUT);
-	done(d);
+	joined(d);
 }
 
 static void shut_while_sending(struct link *l)
@@ -88,7 +63,7 @@ static void shut_while_sending(struct link *l)
 	stuff(l);
 	struct deed *d = meanwhile(l, shut);
 	ERR(send(l->s, b, sizeof b, MSG_NOSIGNAL), EPIPE);
-	done(d);
+	joined(d);
 }
 
 // A set within a set tells of room that a modification asks for.
@@ -150,7 +125,7 @@ static void closed_set(struct link *l)
 		struct deed *d = meanwhile(l, close_set);
 		EQ(epoll_wait(set, &got, 1, LONG), 1);
 		EQ(got.data.u32, 7);
-		done(d);
+		joined(d);
 		get(l, 8);
 		ERR(epoll_wait(set, &got, 1, 0), EBADF);
 	}

@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: Apache-2.0
+// What other threads do to a connection, or to an epoll set, beside a call that uses it.
+#include "contract.h"
+
+struct use { _Atomic int stop; int ep, s; };
+
+static void *waits(void *arg)
+{
+	struct use *u = arg;
+	struct epoll_event got;
+	while (!u->stop)
+		epoll_wait(u->ep, &got, 1, 0);
+	return NULL;
+}
+
+static void *modifies(void *arg)
+{
+	struct use *u = arg;
+	struct epoll_event e = {.events = EPOLLIN};
+	while (!u->stop)
+		must(epoll_ctl(u->ep, EPOLL_CTL_MOD, u->s, &e));
+	return NULL;
+}
+
+// A child is not held up by what its parent's threads were doing with an epoll set.
+static void forks(struct link *l)
+{
+	enum { FORKS = 100 };
+	struct use u = {.ep = (int)must(epoll_create1(EPOLL_CLOEXEC)), .s = l->s};
+	struct epoll_event e = {.events = EPOLLIN};
+	pthread_t waiter, modifier;
+	must(epoll_ctl(u.ep, EPOLL_CTL_ADD, l->s, &e));
+	EQ(pthread_create(&waiter, NULL, waits, &u), 0);
+	EQ(pthread_create(&modifier, NULL, modifies, &u), 0);
+	for (int i = 0; i < FORKS; i++) {
+		pid_t pid = fork_link(l);
+		if (pid == 0) {
+			if (i % 2)
+				must(close(l->s));
+			must(close(u.ep));
+			_exit(0);
+		}
+		child_ok(pid);
+	}
+	u.stop = 1;
+	EQ(pthread_join(waiter, NULL), 0);
+	EQ(pthread_join(modifier, NULL), 0);
+	EQ(ask(l, OP_SEND, 8), 8);
+	get(l, 8);
+}
+
+static void do_not_block(struct link *l)
+{
+	must(fcntl(l->s, F_SETFL, must(fcntl(l->s, F_GETFL)) | O_NONBLOCK));
+	EQ(ask(l, OP_SEND, 7), 7);
+	EQ(ask(l, OP_SEND, 13), 13);
+}
+
+// Whether a call waits is settled when it begins to.
+static void nonblock_set(struct link *l)
+{
+	uint8_t b[20];
+	struct deed *d = meanwhile(l, do_not_block);
+	EQ(recv(l->s, b, 20, MSG_WAITALL), 20);
+	joined(d);
+	verify(l, b, 20);
+	ERR(recv(l->s, b, 1, 0), EAGAIN);
+}
+
+static int number;
+
+static void close_number(struct link *l)
+{
+	must(close(number));
+	EQ(ask(l, OP_SEND, 20), 20);
+}
+
+// A call goes on when the number that it was made by is closed, and another names the connection.
+static void duplicate_closed(struct link *l)
+{
+	uint8_t b[20];
+	for (int i = 0; i < 6; i++) {
+		number = (int)must(dup(l->s));
+		struct deed *d = meanwhile(l, close_number);
+		EQ(recv(number, b, sizeof b, MSG_WAITALL), sizeof b);
+		joined(d);
+		verify(l, b, sizeof b);
+	}
+}
+
+static int other[2], control;
+
+static void reuse_number(struct link *l)
+{
+	(void)l;
+	int p[2];
+	must(pipe2(p, O_CLOEXEC));
+	write_all(p[1], "ZZZZZ", 5);
+	must(dup2(p[0], number));
+	other[0] = p[0];
+	other[1] = p[1];
+	write_all(control, "s", 1);
+}
+
+// A receive that sleeps takes nothing of what its number names next.
+static void number_reused(struct link *l)
+{
+	int port, ls = other_listener(l, &port), pipe[2];
+	char b[8];
+	must(pipe2(pipe, O_CLOEXEC));
+	control = pipe[1];
+	pid_t pid = fork_link(l);
+	if (pid == 0) {
+		int s = connect_to(l->v6, port);
+		for (int i = 0; i < 200; i++) {
+			write_all(s, "12345678", 8);
+			read_all(s, b, 8);
+		}
+		read_all(pipe[0], b, 1);
+		send(s, "the old", 7, MSG_NOSIGNAL);
+		_exit(0);
+	}
+	number = accept_one(ls);
+	for (int i = 0; i < 200; i++) {
+		read_all(number, b, 8);
+		write_all(number, b, 8);
+	}
+	struct deed *d = meanwhile(l, reuse_number);
+	ssize_t r = recv(number, b, sizeof b, 0);
+	EXPECT(r == 7 ? memcmp(b, "the old", 7) == 0 : r == -1 && errno == EBADF); // docs/compatibility.md
+	joined(d);
+	EQ(read(number, b, sizeof b), 5);
+	EQ(memcmp(b, "ZZZZZ", 5), 0);
+	child_ok(pid);
+	must(close(number));
+	must(close(other[0]));
+	must(close(other[1]));
+	must(close(ls));
+}
+
+const struct check beside_checks[] = {
+	{"beside_forks", forks, false},
+	{"beside_nonblock_set", nonblock_set, false},
+	{"beside_nonblock_set_cold", nonblock_set, true},
+	{"beside_duplicate_closed", duplicate_closed, false},
+	{"beside_duplicate_closed_cold", duplicate_closed, true},
+	{"beside_number_reused", number_reused, false},
+	{0},
+};
