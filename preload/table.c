@@ -156,15 +156,6 @@ void sd_track(int fd, int end)
 	sd_mon_tell();
 }
 
-/* Threads that sleep on it by a number that is closed. */
-static void wake(struct sd_conn *c)
-{
-	if (!sd_multi() || !sd_attached(c))
-		return;
-	sd_watch_fire(&sd_in(c)->rx_watch, sd_g.bells, 1);
-	sd_watch_fire(&sd_out(c)->tx_watch, sd_g.bells, 1);
-}
-
 int sd_still(struct sd_conn *c, uint64_t cookie, int fd)
 {
 	if (sd_conn_of(fd) == c)
@@ -191,16 +182,18 @@ struct sd_conn *sd_detach(int fd)
 			if (sd_ent_of(other) == e)
 				sd_store(&c->fd, other);
 		sd_members_renamed(c, fd);
-		wake(c);
 		return NULL;
 	}
 	sd_members_closed(c);
-	wake(c);
 	return c;
 }
 
 void sd_release(struct sd_conn *c)
 {
+	if (sd_multi() && sd_attached(c)) { /* threads that sleep on it by a number that is closed */
+		sd_watch_fire(&sd_in(c)->rx_watch, sd_g.bells, 1);
+		sd_watch_fire(&sd_out(c)->tx_watch, sd_g.bells, 1);
+	}
 	if (c->cookie)
 		sd_mon_withdraw(c);
 	sd_store(&c->state, SD_ST_KERNEL);

@@ -60,7 +60,7 @@ func (d *drawer) length() int32 {
 
 // do adds an operation. To see that calls sleep, or that no more arrives, takes time, and a brief program has none to spare.
 func (d *drawer) do(p int32, k model.Kind, args ...int32) (int32, bool) {
-	const few = 60
+	const few = 25
 	if (d.sleepy || d.big) && len(d.ops) >= few && (d.brief || k == model.Connect) {
 		return 0, false
 	}
