@@ -414,7 +414,8 @@ ssize_t sd_recv(struct sd_conn *c, int fd, const struct iovec *iov, int n, int f
 			deadline = sd_deadline(c, fd, SO_RCVTIMEO);
 		do /* nothing below SO_RCVLOWAT wakes it, whatever it wants */
 			r = sd_park(c, fd, more ? SD_WAIT_MORE : SD_WAIT_RX, deadline, done, want == 0);
-		while (r == 0 && !more && sd_low_water(c, fd) > 1 && !came(c, fd) && !sd_ready(c, fd, SD_WAIT_RX));
+		while (r == 0 && !more && sd_low_water(c, fd) > 1 && !came(c, fd) && !sd_ready(c, fd, SD_WAIT_RX) &&
+		       sd_conn_of(fd) == c);
 		if (r < 0 && !gave_up && want != 0 && sd_low_water(c, fd) > 1) {
 			gave_up = r; /* less than SO_RCVLOWAT may have come */
 			ask = 1;
