@@ -54,6 +54,7 @@ func (f *flow) send(c *socket.Conn, cut *[2]bool) {
 			return
 		case f.p.excused(*cut) && (errors.Is(err, syscall.EPIPE) || errors.Is(err, syscall.ECONNRESET)):
 			w.Cover("write to nobody")
+			f.p.told[f.from] = errors.Is(err, syscall.ECONNRESET)
 			return
 		default:
 			w.Failf("stream", "write after %d bytes: %v", f.sent, err)
@@ -90,6 +91,8 @@ func (f *flow) recv(c *socket.Conn, cut *[2]bool) {
 			w.Cover("cut short")
 		case f.p.excused(*cut) && errors.Is(err, syscall.ECONNRESET) && (f.got >= f.sent || !f.p.instant):
 			w.Cover("reset") // which overtakes what the kernel has not delivered
+		case f.p.told[1-f.from] && err == io.EOF && !f.p.instant:
+			w.Cover("reset told to the writer") // who is told of it leaves an end to the reader, as on Linux
 		default:
 			w.Failf("stream", "read says %v after %d bytes of %d, %d were sent", err, f.got, f.total, f.sent)
 		}

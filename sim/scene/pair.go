@@ -20,6 +20,7 @@ type pair struct {
 	proc    [2]*sim.Process
 	reg     [2]*socket.SimProcess
 	conn    [2]*socket.Conn
+	told    [2]bool // a write of this end has told of a reset
 }
 
 var addresses = [2]netip.AddrPort{netip.MustParseAddrPort("10.0.0.1:1000"), netip.MustParseAddrPort("10.0.0.1:80")}
