@@ -105,6 +105,8 @@ void sd_conn_hung_up(struct sd_conn *c, int fd, short events)
 		if (sd_conn_demote_tx(c) && unread) {
 			sd_count(SD_COUNT_RESET);
 			c->reset = 1;
+			if (sd_peek(&c->slot->hdr.rd_shut[c->end]))
+				fin = 0; /* it was our own SHUT_RD that the anchor showed */
 			sd_store(&c->slot->hdr.err[c->end], fin || closed == SD_CLOSING ? EPIPE : ECONNRESET);
 		}
 	}

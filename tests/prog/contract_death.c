@@ -137,6 +137,35 @@ static void killed_after_its_end(struct link *l, bool seen)
 static void sender_after_the_end(struct link *l) { killed_after_its_end(l, true); }
 static void sender_after_an_unread_end(struct link *l) { killed_after_its_end(l, false); }
 
+// Our own SHUT_RD is no end of the peer's: its death is told as a reset.
+static void sender_after_our_shut_rd(struct link *l)
+{
+	int port, ls = other_listener(l, &port), full[2];
+	char c;
+	must(pipe2(full, O_CLOEXEC));
+	pid_t us = getpid(), child = fork_link(l);
+	if (child == 0) {
+		int s = connect_to(l->v6, port);
+		talk(s, true);
+		read_all(full[0], &c, 1);
+		until_asleep(us, us);
+		kill(getpid(), SIGKILL);
+	}
+	int s = accept_one(ls);
+	talk(s, false);
+	must(shutdown(s, SHUT_RD));
+	EQ(recv(s, &c, 1, 0), 0);
+	until_full(s);
+	write_all(full[1], "f", 1);
+	while (send(s, "x", 1, MSG_NOSIGNAL) == 1)
+		; // TCP was full, and now there is a ring
+	EQ(errno, ECONNRESET);
+	ERR(send(s, "x", 1, MSG_NOSIGNAL), EPIPE);
+	must(waitpid(child, NULL, 0));
+	close(s);
+	close(ls);
+}
+
 // Of two processes that send on one connection one is killed, perhaps in the middle; nobody has waited for it yet.
 static void of_another_sender(struct link *l)
 {
@@ -175,6 +204,7 @@ const struct check death_checks[] = {
 	{"death_wakes_epoll_for_room", epoll_for_room, true},
 	{"death_wakes_poll_for_room", poll_for_room, true},
 	{"death_wakes_a_sender", sender, true},
+	{"death_after_our_shut_rd_wakes_a_sender", sender_after_our_shut_rd, true},
 	{"death_of_another_sender", of_another_sender, false},
 	{"death_after_its_end_wakes_a_sender", sender_after_the_end, true},
 	{"death_after_an_unread_end_wakes_a_sender", sender_after_an_unread_end, true},
