@@ -50,6 +50,8 @@ func (d *Daemon) act(a Action) Event {
 		}
 	case Bury:
 		d.buryBells(a)
+	case Rouse:
+		d.rouse(a)
 	case Arm:
 		d.timer.Reset(a.After)
 	default:
@@ -171,18 +173,23 @@ func (d *Daemon) send(reg Reg, m *queue.Msg, fds ...int) error {
 	return nil
 }
 
-// buryBells looks after the bells of the dead: of a process whose pidfd says so, which may still
-// answer to kill because nobody reaped it, and of forked children that never registered.
+// buryBells looks after the bells of the dead: of a process whose pidfd says so, which may still answer to kill
+// because nobody reaped it, and of forked children that never registered.
 func (d *Daemon) buryBells(a Bury) {
-	if p := d.pages[a.Proc]; p != nil {
-		dead := d.clients[a.Reg].proc
-		p.bury(func(pid uint32) bool {
-			// Numbers of another pid namespace say nothing here.
-			gone := dead.nsPID == dead.pid && int32(pid) > 0 && errors.Is(unix.Kill(int(pid), 0), unix.ESRCH)
-			return gone || int(pid) == dead.nsPID
-		})
+	p := d.pages[a.Proc]
+	if p == nil {
+		return
 	}
-	for _, proc := range a.Peers {
+	dead := d.clients[a.Reg].proc
+	p.bury(func(pid uint32) bool {
+		// Numbers of another pid namespace say nothing here.
+		gone := dead.nsPID == dead.pid && int32(pid) > 0 && errors.Is(unix.Kill(int(pid), 0), unix.ESRCH)
+		return gone || int(pid) == dead.nsPID
+	})
+}
+
+func (d *Daemon) rouse(a Rouse) {
+	for _, proc := range a.Procs {
 		if p := d.pages[proc]; p != nil {
 			for _, nonce := range p.sleepers() {
 				d.ringer.Ring(nonce)

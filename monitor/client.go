@@ -58,6 +58,9 @@ func (d *Daemon) register(conn *wire.Conn, hello queue.Msg, fds []int) {
 	if err != nil {
 		wire.CloseAll(fds)
 		d.log.Info("process not registered", "err", err)
+		if cred, err := conn.PeerCred(); err == nil {
+			d.post(func() { d.step(Missed{UID: int(cred.Uid), Key: hello.Key}) })
+		}
 		_ = conn.TrySend(&queue.Msg{Type: queue.MsgWelcome, Status: queue.StatusDenied})
 		return
 	}

@@ -127,6 +127,8 @@ func (c *Core) Step(e Event) []Action {
 		c.confirmed(e)
 	case IntroFailed:
 		c.introFailed(e)
+	case Missed:
+		c.missed(e)
 	case Gone:
 		c.gone(e)
 	case Noted:

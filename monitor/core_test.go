@@ -139,6 +139,8 @@ func parseEvent(line string) (Event, error) {
 		return Closed{Reg: reg}, nil
 	case "died":
 		return Died{Reg: reg}, nil
+	case "missed":
+		return Missed{UID: 1000, Key: f.num("key")}, nil
 	case "looked":
 		return Looked{SlotID: f.slot(), Held: f["held"] == "yes"}, nil
 	case "tick":
@@ -174,7 +176,9 @@ func describe(a Action) string {
 	case DropPage:
 		return fmt.Sprintf("drop-page %d", a.Proc)
 	case Bury:
-		return fmt.Sprintf("bury proc=%d peers=%v", a.Proc, a.Peers)
+		return fmt.Sprintf("bury proc=%d", a.Proc)
+	case Rouse:
+		return fmt.Sprintf("rouse procs=%v", a.Procs)
 	case Arm:
 		return fmt.Sprintf("arm %v", a.After)
 	}

@@ -73,6 +73,11 @@ type (
 	Closed struct{ Reg Reg }
 	// Died: the process of a registration is dead.
 	Died struct{ Reg Reg }
+	// Missed: a process said Hello with Key, and was dead before the kernel told who it was.
+	Missed struct {
+		UID int
+		Key uint64
+	}
 	// Looked answers Look: Held says that a process still claims the slot or has one of the two sockets.
 	Looked struct {
 		SlotID
@@ -90,6 +95,7 @@ func (Gone) isEvent()        {}
 func (Noted) isEvent()       {}
 func (Closed) isEvent()      {}
 func (Died) isEvent()        {}
+func (Missed) isEvent()      {}
 func (Looked) isEvent()      {}
 func (Tick) isEvent()        {}
 
@@ -146,13 +152,14 @@ type (
 	// DropPage: unmap and close the bell page of a family that is gone. Should a forked child turn
 	// up later, it shows the page itself.
 	DropPage struct{ Proc uint32 }
-	// Bury: free the bells in the page of Proc whose owners, Reg's process among them, are dead,
-	// and ring every bell in the pages Peers that somebody sleeps on: he may wait for the dead.
+	// Bury: free the bells in the page of Proc whose owners, Reg's process among them, are dead.
 	Bury struct {
-		Reg   Reg
-		Proc  uint32
-		Peers []uint32
+		Reg  Reg
+		Proc uint32
 	}
+	// Rouse: ring every bell in the pages of Procs that somebody sleeps on: he may wait for the dead, who
+	// may have marked his bell and not rung.
+	Rouse struct{ Procs []uint32 }
 	// Arm: send Tick after this time; an earlier Arm is void.
 	Arm struct{ After time.Duration }
 )
@@ -185,4 +192,5 @@ func (Reclaim) isAction()   {}
 func (DropArena) isAction() {}
 func (DropPage) isAction()  {}
 func (Bury) isAction()      {}
+func (Rouse) isAction()     {}
 func (Arm) isAction()       {}

@@ -75,6 +75,21 @@ func (c *Core) died(reg Reg) {
 	c.closed(reg)
 	delete(c.regs, reg)
 	f := r.family
+	c.do(Bury{Reg: reg, Proc: f.proc})
+	c.mourn(f)
+	f.members--
+	c.dropIfGone(f)
+}
+
+// missed looks after what a forked child left that died before it was known.
+func (c *Core) missed(e Missed) {
+	if f := c.keys[familyKey{e.UID, e.Key}]; f != nil {
+		c.mourn(f)
+	}
+}
+
+// mourn tells who may be connected to a dead process of the family.
+func (c *Core) mourn(f *family) {
 	var peers []uint32
 	for _, a := range f.sortedArenas() {
 		for _, s := range a.slots {
@@ -86,13 +101,13 @@ func (c *Core) died(reg Reg) {
 				c.orphan(s, f.proc)
 			}
 		}
-		if peer := a.peerOf(f.proc); peer != f.proc && !slices.Contains(peers, peer) {
+		if peer := a.peerOf(f.proc); !slices.Contains(peers, peer) {
 			peers = append(peers, peer)
 		}
 	}
-	c.do(Bury{Reg: reg, Proc: f.proc, Peers: peers})
-	f.members--
-	c.dropIfGone(f)
+	if len(peers) > 0 {
+		c.do(Rouse{Procs: peers})
+	}
 }
 
 // orphan looks after the ends of a slot that a process had.

@@ -15,6 +15,7 @@
 
 static sd_mutex mutex; /* guards everything below */
 static int mon_fd = -1;	 /* hidden */
+static int unanswered;	 /* Welcome has not been read yet */
 static int64_t retry_at;
 static uint32_t mail_seen, quiet;
 static struct sd_peer *peers;
@@ -110,6 +111,7 @@ static void lose_monitor(void)
 	if (mon_fd >= 0)
 		sd_unhide(mon_fd);
 	mon_fd = -1;
+	unanswered = 0;
 	retry_at = sd_now_ns() + RETRY_NS;
 	sd_mutex_lock(&sd_promote_mutex);
 	for (struct sd_conn *c = waiting; c; c = c->wait_next)
@@ -138,10 +140,17 @@ static int adopt_page(int fd)
 	return 1;
 }
 
-static int registered(void)
+static int refused(void)
 {
-	if (mon_fd >= 0)
-		return 1;
+	sd_unhide(mon_fd);
+	mon_fd = -1;
+	sd_count(SD_COUNT_NO_MONITOR);
+	return 0;
+}
+
+/* Waits for no answer. */
+static int hello(void)
+{
 	int64_t now = sd_now_ns();
 	if (now < retry_at)
 		return 0;
@@ -153,6 +162,7 @@ static int registered(void)
 	int fd = sd_sys(SYS_socket, AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
 	if (fd < 0 || (fd = sd_hide(fd)) < 0)
 		return 0;
+	mon_fd = fd;
 	struct timeval t = {0, 200000};
 	sd_sys(SYS_setsockopt, fd, SOL_SOCKET, SO_RCVTIMEO, &t, sizeof t);
 	sd_sys(SYS_setsockopt, fd, SOL_SOCKET, SO_SNDTIMEO, &t, sizeof t);
@@ -165,13 +175,22 @@ static int registered(void)
 				m.name[i] = 0;
 		sd_sys(SYS_close, comm);
 	}
+	if (sd_sys(SYS_connect, fd, &a, sizeof a) < 0 || send_msg(fd, &m, sd_g.page_fd) != sizeof m)
+		return refused();
+	unanswered = 1;
+	return 1;
+}
+
+static int welcomed(void)
+{
+	struct sd_msg m;
 	int fds[2];
-	if (sd_sys(SYS_connect, fd, &a, sizeof a) < 0 || send_msg(fd, &m, sd_g.page_fd) != sizeof m ||
-	    recv_msg(fd, &m, 0, fds) != sizeof m)
-		goto refused;
+	unanswered = 0;
+	if (recv_msg(mon_fd, &m, 0, fds) != sizeof m)
+		return refused();
 	if (m.type != SD_MSG_WELCOME || m.status != SD_STATUS_OK) {
 		drop_fds(fds);
-		goto refused;
+		return refused();
 	}
 	if (sd_g.bells == NULL && fds[0] >= 0 && adopt_page(fds[0])) {
 		sd_claim_by(fds[0]);
@@ -179,15 +198,17 @@ static int registered(void)
 	} else if (sd_g.bells == NULL || fds[0] >= 0) {
 		/* A page other than ours would leave our peers ringing at an old address. */
 		drop_fds(fds);
-		goto refused;
+		return refused();
 	}
 	mail_seen = sd_load(&page()->mail);
-	mon_fd = fd;
 	return 1;
-refused:
-	sd_unhide(fd);
-	sd_count(SD_COUNT_NO_MONITOR);
-	return 0;
+}
+
+static int registered(void)
+{
+	if (mon_fd < 0 && !hello())
+		return 0;
+	return !unanswered || welcomed();
 }
 
 static void put_address(const struct sockaddr_storage *s, uint8_t addr[16], uint32_t *port)
@@ -363,7 +384,7 @@ void sd_mon_mail(void)
 		return;
 	sd_mutex_lock(&mutex);
 	mail_seen = mail;
-	while (mon_fd >= 0) {
+	while (mon_fd >= 0 && !unanswered) {
 		struct sd_msg m;
 		int fds[2];
 		long r = recv_msg(mon_fd, &m, MSG_DONTWAIT, fds);
@@ -379,7 +400,7 @@ void sd_mon_mail(void)
 	sd_mutex_unlock(&mutex);
 }
 
-/* The registration is the parent's; the child makes its own when it first needs one. */
+/* The registration is the parent's; the child makes its own when it first needs one, or inherits. */
 void sd_mon_fork_child(void)
 {
 	mutex = 0;
@@ -387,9 +408,19 @@ void sd_mon_fork_child(void)
 	if (mon_fd >= 0)
 		sd_unhide(mon_fd);
 	mon_fd = -1;
+	unanswered = 0;
 	retry_at = 0;
 	untold = 0;
 	memset(early, 0, sizeof early); /* the parent tells them */
+}
+
+/* Whoever is killed between a mark on a bell and its ring leaves a sleeper whom nobody rings for again (mark):
+ * the monitor wakes those who may wait for the dead, if it knows these. */
+void sd_mon_inherit(void)
+{
+	sd_mutex_lock(&mutex);
+	hello();
+	sd_mutex_unlock(&mutex);
 }
 
 void sd_client_moved(int from, int to)

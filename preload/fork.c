@@ -6,6 +6,8 @@
 
 #include "sd.h"
 
+static int inherits; /* the child has promoted connections of ours */
+
 /* Holds sd_promote_mutex over the fork, so that nothing is attached meanwhile. */
 static void before_fork(void)
 {
@@ -16,6 +18,7 @@ static void before_fork(void)
 	sd_table_fork();
 	sd_claim_fork();
 	sd_bell_fork();
+	inherits = 0;
 	for (int fd = 0; fd < sd_peek(&sd_fd_top); fd++) {
 		struct sd_conn *c = sd_conn_of(fd);
 		sd_share_unconnected(fd);
@@ -23,6 +26,7 @@ static void before_fork(void)
 			continue;
 		uint32_t st = sd_peek(&c->state);
 		if (st == SD_ST_ATTACHED) {
+			inherits = 1;
 			sd_cas(&sd_in(c)->rx_lock.mode, 0, SD_LOCK_SHARED);
 			sd_conn_share_tx(c);
 			sd_conn_think(c);
@@ -69,6 +73,8 @@ static void in_child(void)
 		far_from_parent();
 	while (sd_section) /* those of before_fork */
 		sd_leave();
+	if (inherits)
+		sd_mon_inherit();
 }
 
 /* Around a fork of which pthread_atfork tells nobody; a child that begins elsewhere calls sd_forked. */

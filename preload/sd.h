@@ -218,6 +218,7 @@ void sd_mon_note(struct sd_conn *c, int fd, unsigned why);
 void sd_mon_gone(struct sd_conn *c); /* it is closed, here */
 void sd_mon_mail(void); /* handles introductions; no system call when there are none */
 void sd_mon_fork_child(void);
+void sd_mon_inherit(void); /* the child's death is of interest to who is connected */
 void sd_client_moved(int from, int to);
 
 /* ---- claims on slots (claim.c) ---- */

@@ -45,6 +45,8 @@ func (d *daemon) act(a monitor.Action) monitor.Event {
 		delete(d.pages, a.Proc)
 	case monitor.Bury:
 		d.bury(a)
+	case monitor.Rouse:
+		d.rouse(a)
 	case monitor.Arm:
 		d.tick = d.w.Now() + sim.Time(a.After)
 	default:

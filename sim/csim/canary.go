@@ -83,6 +83,8 @@ var mistakes = []struct {
 		"int fd = reopen(mapped);", "int fd = -1;")},
 	{"c-fork-unclaimed", "a child does not claim the slots that it has inherited", scenes("c-mon-heirs"), edit("claim.c",
 		"all &= sd_claim(c->peer->arena, c->slotno, c->end);", ";")},
+	{"c-fork-untold", "the monitor does not know of a child that has inherited connections", scenes("c-fork-killed"), edit("fork.c",
+		"\t\tsd_mon_inherit();", "\t\t;")},
 	{"c-fork-locked", "a child inherits the lock that its parent held over the fork", scenes("c-fork-both"), edit("fork.c",
 		"sd_promote_mutex = 0;", "")},
 	{"c-fork-pid", "a child takes locks in its parent's name", scenes("c-fork-both", "c-fork"), edit("fork.c",

@@ -151,11 +151,18 @@ func (d *daemon) forget(reg monitor.Reg) {
 // greet takes the first message of a process.
 func (d *daemon) greet(s *packets) {
 	d.t.Syscall("identify")
-	if len(s.queue) == 0 || s.peer.owner.gone {
+	if len(s.queue) == 0 {
 		d.w.drop(s)
 		return
 	}
 	m := s.next()
+	if s.peer.owner.gone {
+		d.w.Cover("hello of the dead")
+		d.w.dropAll(m.fds)
+		d.w.drop(s)
+		d.step(monitor.Missed{Key: m.m.Key})
+		return
+	}
 	c := &client{sock: s, p: s.peer.owner}
 	if len(m.fds) == 1 && m.m.Key != 0 {
 		if f := m.fds[0].(*memfd); f.header().Key == m.m.Key {
@@ -278,7 +285,7 @@ func (d *daemon) Ring(nonce uint64) {
 	d.w.ring(bellName(nonce))
 }
 
-// bury frees the bells of the dead, and wakes who may wait for them.
+// bury frees the bells of the dead.
 func (d *daemon) bury(a monitor.Bury) {
 	if page := d.pages[a.Proc]; page != nil {
 		for i := range bells {
@@ -289,7 +296,11 @@ func (d *daemon) bury(a monitor.Bury) {
 			}
 		}
 	}
-	for _, proc := range a.Peers {
+}
+
+// rouse wakes who may wait for the dead.
+func (d *daemon) rouse(a monitor.Rouse) {
+	for _, proc := range a.Procs {
 		if page := d.pages[proc]; page != nil {
 			for i := range bells {
 				if b := page.bell(i); shm.Load32(&b.Owner) != 0 && shm.Load32(&b.Parked) != 0 {

@@ -67,3 +67,31 @@ func forkBoth(w *World) {
 		}
 	})
 }
+
+// forkKilled: a child that sends is killed at some step, perhaps between a mark on the bell of who sleeps and
+// its ring. Its parent sends only then, and leaves the connection open until all has arrived.
+func forkKilled(w *World) {
+	a, b := w.process("a"), w.process("b")
+	fa, fb := w.connect(a, b)
+	w.startMonitor()
+	n, most := w.Range(1, 20, "messages"), w.Range(1, 9, "most")
+	y := newTally(w)
+	a.main(fa, 0, 1, func(t *Thread) {
+		y.send(t, fa, 0, 25)
+		if w.Choose(2, "asleep") == 1 {
+			t.Block("all arrived", func() bool { return y.received == 25 }, -1)
+		}
+		child := t.fork("child", func(t *Thread) { y.send(t, fa, 1, n) })
+		w.Doom(child.Process, []int{150, 300, 1500}[w.Choose(3, "soon")])
+		t.Block("child is gone", func() bool { return child.gone }, -1)
+		y.send(t, fa, 0, 25+w.Choose(3, "after"))
+		t.Block("all arrived", func() bool { return y.received >= y.sent[0]+y.sent[1] }, -1)
+		t.close(fa)
+	})
+	b.main(fb, 1, 1, func(t *Thread) {
+		if r := y.recv(t, fb, most); r != 0 {
+			w.Failf("result", "recv: %d", r)
+		}
+		t.close(fb)
+	})
+}
