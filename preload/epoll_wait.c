@@ -260,6 +260,8 @@ void sd_set_relook(struct sd_set *s)
 {
 	for (struct sd_member *m = s->recent; m; m = m->recent_next) {
 		m->recent = 0;
+		if (m->tx_armed)
+			sd_tx_widen(&m->conn->tx);
 		if (news(m))
 			sd_member_heat(m);
 	}

@@ -3,6 +3,7 @@
 #include <linux/sched.h>
 #include <stdarg.h>
 #include <sys/ioctl.h>
+#include <sys/sendfile.h>
 
 #include "real.h"
 

@@ -162,6 +162,15 @@ static int arm(struct pollfd *fds, nfds_t n, int bell, int on)
 	return all;
 }
 
+static void widen(const struct pollfd *fds, nfds_t n)
+{
+	for (nfds_t i = 0; i < n; i++) {
+		struct sd_conn *c = fds[i].events & (POLLOUT | POLLWRNORM) ? attached(fds[i].fd) : NULL;
+		if (c)
+			sd_tx_widen(&c->tx);
+	}
+}
+
 static void disarm(void *arg)
 {
 	struct armed *a = arg;
@@ -195,6 +204,8 @@ static int park(struct pollfd *fds, struct pollfd *k, nfds_t n, int64_t deadline
 	for (;;) {
 		int64_t now = sd_now_ns(), until = deadline; /* before the look: as in sd_park */
 		int any = 0, sets = 0;
+		if (now >= settled)
+			widen(fds, n);
 		if ((result = look(fds, n, &kernel)) != 0)
 			break;
 		for (nfds_t i = 0; i < n; i++) {

@@ -1,0 +1,68 @@
+//go:build sim && cgo
+
+package csim
+
+import (
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// room: b reads nothing before a has sent what both buffers hold. A send buffer that is smaller than the
+// receiver's refuses before that, and takes the rest from whoever waits or tries again.
+func room(w *World) {
+	const first, both = 40, 150
+	a, b := w.process("a"), w.process("b")
+	fa, fb := w.connect(a, b)
+	for _, e := range w.ends {
+		e.sndbuf, e.rcvbuf = 20, 160
+	}
+	w.startMonitor()
+	w.ends[0].nonblock = true
+	s := &stream{w: w, id: 0}
+	a.main(fa, 0, 1, func(t *Thread) {
+		wait, ep, most := w.Choose(3, "wait"), 0, w.Range(1, 40, "most")
+		if wait == 1 {
+			ep = t.epollCreate()
+			t.epollCtl(ep, unix.EPOLL_CTL_ADD, fa, unix.EPOLLOUT|[]uint32{0, unix.EPOLLET}[w.Choose(2, "edge")])
+		}
+		for s.sent < first+both {
+			if s.sent == first {
+				t.Block("first read", func() bool { return s.received == first }, -1)
+			}
+			left := first + both - s.sent
+			if s.sent < first {
+				left = first - s.sent
+			}
+			p := make([]byte, 1+w.Choose(min(most, left), "size"))
+			for i := range p {
+				p[i] = byteAt(0, s.sent+i)
+			}
+			switch r := t.send(fa, p, 0); {
+			case r > 0:
+				s.sent += int(r)
+				w.Changed()
+			case r != -int64(unix.EAGAIN):
+				w.Failf("result", "send: %d", r)
+			case wait == 0:
+				t.poll(fa, unix.POLLOUT, -1)
+			case wait == 1:
+				t.epollWait(ep)
+			default:
+				t.nap(time.Millisecond)
+			}
+		}
+		t.close(fa)
+	})
+	b.main(fb, 1, 1, func(t *Thread) {
+		if r := s.drain(t, fb, first, 20); r != 1 {
+			w.Failf("result", "%d bytes, then %d", s.received, r)
+		}
+		w.Changed()
+		t.Block("all sent", func() bool { return s.sent == first+both }, -1)
+		if r := s.drain(t, fb, first+both+1, 20); r != 0 || s.received != first+both {
+			w.Failf("result", "%d bytes, then %d", s.received, r)
+		}
+		t.close(fb)
+	})
+}
