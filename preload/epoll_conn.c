@@ -116,10 +116,9 @@ void sd_members_want_out(struct sd_conn *c)
 		if (m->bit >= SD_MEMBERS_PER_BELL ||
 		    !sd_watch_arm(&sd_out(c)->tx_watch, s->waker.bell, m->bit))
 			s->lame = 1;
-		if (sd_tx_writable(&c->tx)) {
+		if (sd_tx_writable(&c->tx))
 			sd_member_heat(m);
-			sd_set_wake(s);
-		}
+		sd_set_wake(s); /* who sleeps has nothing to look at again, as far as he knows */
 		sd_mutex_unlock(&s->mutex);
 	}
 	sd_mutex_unlock(&sd_promote_mutex);

@@ -89,6 +89,8 @@ var mistakes = []struct {
 		"\t\t\twiden(fds, n);\n", "\t\t\t;\n")},
 	{"c-room-watched", "so does a wait on an epoll set", scenes("c-room"), edit("epoll_wait.c",
 		"\t\t\tsd_tx_widen(&m->conn->tx);\n", "\t\t\t;\n")},
+	{"c-room-asleep", "who sleeps on a set is not told that another thread waits for room", scenes("c-room"), edit("epoll_conn.c",
+		"sd_set_wake(s); /* who sleeps", "; /* who sleeps")},
 	{"c-room-retried", "so does who tries again and again", scenes("c-room"), edit("send.c",
 		"if (sd_tx_refused(&c->tx, sd_now_ns()))", "if (0)")},
 	{"c-fork-locked", "a child inherits the lock that its parent held over the fork", scenes("c-fork-both"), edit("fork.c",

@@ -9,7 +9,8 @@ import (
 )
 
 // room: b reads nothing before a has sent what both buffers hold. A send buffer that is smaller than the
-// receiver's refuses before that, and takes the rest from whoever waits or tries again.
+// receiver's refuses before that, and takes the rest from whoever waits or tries again. Another thread may be
+// asleep on the set by then.
 func room(w *World) {
 	const first, both = 40, 150
 	a, b := w.process("a"), w.process("b")
@@ -20,11 +21,21 @@ func room(w *World) {
 	w.startMonitor()
 	w.ends[0].nonblock = true
 	s := &stream{w: w, id: 0}
-	a.main(fa, 0, 1, func(t *Thread) {
-		wait, ep, most := w.Choose(3, "wait"), 0, w.Range(1, 40, "most")
-		if wait == 1 {
+	wait, told := w.Choose(4, "wait"), false
+	a.main(fa, 0, 1+wait/3, func(t *Thread) {
+		ep, most := 0, w.Range(1, 40, "most")
+		if wait%2 == 1 {
 			ep = t.epollCreate()
-			t.epollCtl(ep, unix.EPOLL_CTL_ADD, fa, unix.EPOLLOUT|[]uint32{0, unix.EPOLLET}[w.Choose(2, "edge")])
+			t.epollCtl(ep, unix.EPOLL_CTL_ADD, fa, unix.EPOLLOUT|[]uint32{0, unix.EPOLLET}[max(wait/3, w.Choose(2, "edge"))])
+		}
+		if wait == 3 {
+			a.Go("waiter", func(t *Thread) {
+				for s.sent < first+both {
+					t.epollWait(ep)
+					told = true
+					w.Changed()
+				}
+			}).Daemon = true
 		}
 		for s.sent < first+both {
 			if s.sent == first {
@@ -48,6 +59,9 @@ func room(w *World) {
 				t.poll(fa, unix.POLLOUT, -1)
 			case wait == 1:
 				t.epollWait(ep)
+			case wait == 3:
+				t.Block("told", func() bool { return told }, -1)
+				told = false
 			default:
 				t.nap(time.Millisecond)
 			}

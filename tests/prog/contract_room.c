@@ -232,6 +232,111 @@ static void growing_wakes_send(struct link *l)
 	EQ(ask(l, OP_RECV, (long)n + 100000), n + 100000);
 }
 
+// Refused for the first time, a sender waits: an acknowledgement makes room, and nobody has read.
+static void refused(struct link *l, int e[2])
+{
+	pair(l, false, (struct sizes){16384, 0}, true, e);
+	warm(e, getenv("SD_WANT_PROMOTED"));
+}
+
+static void more_after_a_refusal(int e[2], size_t n)
+{
+	n += taken_at_once(e[0], 64 << 10);
+	EXPECT(n > (64 << 10));
+	drain(e[1], n);
+	round_trip(e);
+	close(e[0]);
+	close(e[1]);
+}
+
+static void refused_then_polls(struct link *l)
+{
+	int e[2];
+	refused(l, e);
+	size_t n = taken_at_once(e[0], 64 << 10);
+	struct pollfd p = {e[0], POLLOUT, 0};
+	EQ(poll(&p, 1, LONG), 1);
+	more_after_a_refusal(e, n);
+}
+
+static void refused_then_selects(struct link *l)
+{
+	int e[2];
+	refused(l, e);
+	size_t n = taken_at_once(e[0], 64 << 10);
+	fd_set w;
+	FD_ZERO(&w);
+	FD_SET(e[0], &w);
+	EQ(select(e[0] + 1, NULL, &w, NULL, NULL), 1);
+	more_after_a_refusal(e, n);
+}
+
+static int watch_room(int fd, uint32_t how)
+{
+	struct epoll_event v = {.events = EPOLLOUT | how};
+	int ep = (int)must(epoll_create1(EPOLL_CLOEXEC));
+	must(epoll_ctl(ep, EPOLL_CTL_ADD, fd, &v));
+	return ep;
+}
+
+static void refused_then_waits(struct link *l, uint32_t how, bool nested)
+{
+	struct epoll_event v;
+	int e[2];
+	refused(l, e);
+	int ep = watch_room(e[0], how), outer = watch_room(ep, EPOLLIN);
+	if (how & EPOLLET)
+		EQ(epoll_wait(ep, &v, 1, 0), 1);
+	size_t n = taken_at_once(e[0], 64 << 10);
+	if (nested)
+		EQ(epoll_wait(outer, &v, 1, LONG), 1);
+	EQ(epoll_wait(ep, &v, 1, LONG), 1);
+	EQ(v.events, EPOLLOUT);
+	close(outer);
+	close(ep);
+	more_after_a_refusal(e, n);
+}
+
+static void refused_then_waits_level(struct link *l) { refused_then_waits(l, 0, false); }
+static void refused_then_waits_edge(struct link *l) { refused_then_waits(l, EPOLLET, false); }
+static void refused_then_waits_outside(struct link *l) { refused_then_waits(l, 0, true); }
+
+struct other_waiter { pthread_t thread; int ep, tid; uint32_t events; };
+
+static void *wait_for_room(void *arg)
+{
+	struct other_waiter *w = arg;
+	struct epoll_event v;
+	__atomic_store_n(&w->tid, gettid(), __ATOMIC_RELEASE);
+	EQ(epoll_wait(w->ep, &v, 1, LONG), 1);
+	EQ(v.events, w->events);
+	return NULL;
+}
+
+// Another thread sleeps on the set already, or on one around it.
+static void refused_beside_a_waiter(struct link *l, bool nested)
+{
+	struct epoll_event v;
+	int e[2], tid;
+	refused(l, e);
+	int ep = watch_room(e[0], EPOLLET), outer = watch_room(ep, EPOLLIN);
+	EQ(epoll_wait(ep, &v, 1, 0), 1);
+	struct other_waiter w = {.ep = nested ? outer : ep, .events = nested ? EPOLLIN : EPOLLOUT};
+	EQ(pthread_create(&w.thread, NULL, wait_for_room, &w), 0);
+	while ((tid = __atomic_load_n(&w.tid, __ATOMIC_ACQUIRE)) == 0)
+		nap_us(100);
+	until_asleep(getpid(), tid);
+	nap_us(20000); // for good, not to look again at once
+	size_t n = taken_at_once(e[0], 64 << 10);
+	EQ(pthread_join(w.thread, NULL), 0);
+	close(outer);
+	close(ep);
+	more_after_a_refusal(e, n);
+}
+
+static void refused_while_another_waits(struct link *l) { refused_beside_a_waiter(l, false); }
+static void refused_while_another_waits_outside(struct link *l) { refused_beside_a_waiter(l, true); }
+
 // With little room every send is cut, every receive is short, and all of it is there.
 static void narrow(struct link *l)
 {
@@ -257,6 +362,13 @@ const struct check room_checks[] = {
 	{"room_follows_small_options_set_later", follows_small_options_set_later, true},
 	{"room_grows_while_full", grows_while_full, false},
 	{"room_growing_wakes_send", growing_wakes_send, false},
+	{"room_refused_then_polls", refused_then_polls, false},
+	{"room_refused_then_selects", refused_then_selects, false},
+	{"room_refused_then_waits_level", refused_then_waits_level, false},
+	{"room_refused_then_waits_edge", refused_then_waits_edge, false},
+	{"room_refused_then_waits_outside", refused_then_waits_outside, false},
+	{"room_refused_while_another_waits", refused_while_another_waits, false},
+	{"room_refused_while_another_waits_outside", refused_while_another_waits_outside, false},
 	{"room_narrow", narrow, false},
 	{"room_narrow_cold", narrow, true},
 	{0},
