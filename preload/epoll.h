@@ -44,7 +44,7 @@ struct sd_set {
 	uint8_t lame;	/* a watch or bell was not to be had: look every millisecond */
 	int fd;	       /* one of its numbers */
 	uint32_t refs; /* its numbers in this process; guarded by sd_promote_mutex */
-	int owner;	/* pid that made it; a forked child must not touch the watches */
+	int owner;	/* pid whose the bell, the waker and the watches are: of who made it, or adopted it after fork */
 	uint64_t secret, gen; /* a tag is both and the number: no data of the program looks like one */
 	uint32_t members, ours, on_tcp, inner /* members that are sets */, looks, spin_miss, peer_cpu;
 	struct sd_waker waker;
@@ -81,6 +81,9 @@ long sd_set_kernel(struct sd_set *s, int op, int fd, uint32_t events, uint64_t d
 void sd_set_wake(struct sd_set *s);
 void sd_set_awake(struct sd_set *s); /* a thread leaves, that may have slept: the last one ends a set that is closed */
 void sd_set_leave(struct sd_set *s, int fd); /* its member keeps living without the number */
+/* sd_set_adopt: before a process uses a set that its parent made; sd_set_orphan: what is the parent's is let go of. */
+void sd_set_adopt(struct sd_set *s);
+void sd_set_orphan(struct sd_set *s);
 uint32_t sd_anchor_events(struct sd_conn *c, uint32_t events);
 void sd_member_take_over(struct sd_member *m, int told);
 void sd_member_give_back(struct sd_member *m); /* the connection is over: to the kernel */

@@ -123,25 +123,17 @@ void sd_set_wake(struct sd_set *s)
 		sd_waker_kick(&s->waker);
 }
 
-/* The member's connection is attached now: watch its rings. told: the kernel set is asked for sd_anchor_events. */
-void sd_member_take_over(struct sd_member *m, int told)
+/* The rings of its connection are watched, by a bit of the set's bell. */
+static void watch(struct sd_member *m)
 {
 	struct sd_set *s = m->set;
-	struct sd_direction *in = sd_in(m->conn);
-	if (m->ours)
-		return;
-	m->ours = m->on_tcp = 1;
-	s->ours++;
-	s->on_tcp++;
-	if (!told)
-		tell_kernel(m, sd_anchor_events(m->conn, m->events));
 	if (s->bell == NULL && (s->bell = sd_waker_bell(&s->waker)) != NULL && s->nested)
 		sd_add(&s->bell->parked, 1);
 	for (m->bit = 0; m->bit < s->bits && s->by_bit[m->bit]; m->bit++)
 		;
 	if (s->bell && m->bit < SD_MEMBERS_PER_BELL && grow(&s->by_bit, &s->bits, m->bit)) {
 		s->by_bit[m->bit] = m;
-		if (!sd_watch_arm(&in->rx_watch, s->waker.bell, m->bit))
+		if (!sd_watch_arm(&sd_in(m->conn)->rx_watch, s->waker.bell, m->bit))
 			s->lame = 1;
 	} else {
 		m->bit = SD_MEMBERS_PER_BELL;
@@ -152,6 +144,20 @@ void sd_member_take_over(struct sd_member *m, int told)
 	sd_careful(m->conn);
 	sd_member_recent(m);
 	sd_member_heat(m);
+}
+
+/* The member's connection is attached now. told: the kernel set is asked for sd_anchor_events. */
+void sd_member_take_over(struct sd_member *m, int told)
+{
+	struct sd_set *s = m->set;
+	if (m->ours)
+		return;
+	m->ours = m->on_tcp = 1;
+	s->ours++;
+	s->on_tcp++;
+	if (!told)
+		tell_kernel(m, sd_anchor_events(m->conn, m->events));
+	watch(m);
 	sd_set_wake(s);
 }
 
@@ -219,6 +225,42 @@ static int make_waking(struct sd_set *s)
 		return 0;
 	s->waking = 1;
 	return 1;
+}
+
+static void watch_anew(struct sd_member *m)
+{
+	if (m == NULL || !m->ours)
+		return;
+	m->tx_armed = 0;
+	watch(m);
+}
+
+/* The bell and the waker of a set that a child has inherited are its parent's, who may close them, or end. */
+void sd_set_adopt(struct sd_set *s)
+{
+	if (sd_peek(&s->owner) == sd_g.pid)
+		return;
+	sd_mutex_lock(&sd_promote_mutex);
+	sd_mutex_lock(&s->mutex);
+	if (s->owner != sd_g.pid && !s->over) {
+		sd_set_orphan(s);
+		sd_store(&s->owner, sd_g.pid);
+		if (s->ours && make_waking(s)) {
+			for (uint32_t i = 0; i < s->fds; i++)
+				watch_anew(s->by_fd[i]);
+			for (struct sd_member *m = s->left; m; m = m->left_next)
+				watch_anew(m);
+		}
+		s->lame |= s->ours && !s->waking;
+	}
+	int inner = s->inner != 0;
+	sd_mutex_unlock(&s->mutex);
+	sd_mutex_unlock(&sd_promote_mutex);
+	for (int fd = 0; inner && fd < sd_peek(&sd_fd_top); fd++) {
+		struct sd_set *other = sd_set_of(fd);
+		if (other && other->nested)
+			sd_set_adopt(other);
+	}
 }
 
 /* The kernel was asked and told of events: it shall tell them again. It does, if they still hold, unless the
@@ -329,6 +371,7 @@ int sd_set_ctl(struct sd_set *s, int op, int fd, struct epoll_event *ev)
 {
 	int r;
 	struct sd_set *inner = op == EPOLL_CTL_ADD && ev ? sd_set_of(fd) : NULL;
+	sd_set_adopt(s);
 	if (inner && inner != s)
 		sd_set_nest(inner);
 	sd_mutex_lock(&sd_promote_mutex);

@@ -65,6 +65,19 @@ void sd_set_alias(struct sd_set *s, int to)
 		sd_put_set(to, &s->ent);
 }
 
+void sd_set_orphan(struct sd_set *s)
+{
+	s->waker.bell = -1; /* its owner gives it back */
+	if (s->waker.fd >= 0)
+		sd_waker_fini(&s->waker);
+	s->waker.fd = -1;
+	s->waker.waiting = s->nested;
+	s->waking = 0;
+	s->bell = NULL;
+	if (s->bits)
+		memset(s->by_bit, 0, s->bits * sizeof *s->by_bit);
+}
+
 /* Nobody has a number of it, and nobody sleeps on it. Under both mutexes. */
 static void end(struct sd_set *s)
 {
@@ -78,7 +91,7 @@ static void end(struct sd_set *s)
 	while (s->left)
 		sd_member_unlink(s->left);
 	if (s->owner != sd_g.pid)
-		s->waker.bell = -1; /* its owner gives it back */
+		sd_set_orphan(s);
 	if (s->waker.fd >= 0)
 		sd_waker_fini(&s->waker);
 	free(s->by_fd);

@@ -39,6 +39,7 @@ uint32_t sd_member_owed(struct sd_member *m)
 
 void sd_set_nest(struct sd_set *s)
 {
+	sd_set_adopt(s);
 	sd_mutex_lock(&s->mutex);
 	if (!s->nested && !s->over) {
 		s->nested = 1;

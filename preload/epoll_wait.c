@@ -401,6 +401,7 @@ int sd_set_wait(struct sd_set *s, struct epoll_event *ev, int max, int64_t deadl
 	sd_cancellation_point();
 	sd_handled = SD_NOTHING;
 	sd_mon_mail();
+	sd_set_adopt(s);
 	int r = wait_for_events(s, ev, max, deadline, mask);
 	/* What stays ready is the next sleeper's too, as on Linux: the anchor has told only one of its end. */
 	if (r > 0 && sd_load(&s->waker.waiting) && s->hot_head)

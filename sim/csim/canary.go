@@ -93,6 +93,8 @@ var mistakes = []struct {
 		"sd_set_wake(s); /* who sleeps", "; /* who sleeps")},
 	{"c-room-retried", "so does who tries again and again", scenes("c-room"), edit("send.c",
 		"if (sd_tx_refused(&c->tx, sd_now_ns()))", "if (0)")},
+	{"c-fork-no-bell", "a child sleeps on the bell of its parent's set", scenes("c-fork-set"), edit("epoll_wait.c",
+		"\tsd_set_adopt(s);\n", "")},
 	{"c-fork-locked", "a child inherits the lock that its parent held over the fork", scenes("c-fork-both"), edit("fork.c",
 		"sd_promote_mutex = 0;", "")},
 	{"c-fork-pid", "a child takes locks in its parent's name", scenes("c-fork-both", "c-fork"), edit("fork.c",

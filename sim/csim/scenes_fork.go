@@ -95,3 +95,67 @@ func forkKilled(w *World) {
 		t.close(fb)
 	})
 }
+
+// forkSet: a child goes on with its parent's epoll set; the parent closes the set or the connection, exits, or does
+// nothing any more. The sender waits for its bytes to be read, now and then, so that the child sleeps.
+func forkSet(w *World) {
+	a, b := w.process("a"), w.process("b")
+	fa, fb := w.connect(a, b)
+	w.startMonitor()
+	n, first, patient := w.Range(1, 40, "after"), w.Choose(30, "before fork"), 1+w.Choose(4, "patience")
+	how := []uint32{0, unix.EPOLLET}[w.Choose(2, "edge")]
+	s := &stream{w: w, id: 0}
+	serve := func(t *Thread, ep, until int) {
+		for s.received < until && !s.ended {
+			t.epollWait(ep)
+			for !s.ended {
+				p, err := t.recv(fb, 4, unix.MSG_DONTWAIT)
+				if err == -int64(unix.EAGAIN) {
+					break
+				}
+				if err != 0 {
+					w.Failf("result", "recv: %d", err)
+				}
+				s.check(t, p, true)
+				s.ended = len(p) == 0
+				w.Changed()
+			}
+		}
+	}
+	a.main(fa, 0, 1, func(t *Thread) {
+		for s.sent < first+n {
+			if r := s.pump(t, fa, s.sent+1, 1, 0); r != 0 {
+				w.Failf("result", "send: %d", r)
+			}
+			if s.sent == first || w.Choose(patient, "wait") == 0 {
+				t.Block("read", func() bool { return s.received == s.sent }, -1)
+			}
+		}
+		t.close(fa)
+	})
+	b.main(fb, 1, 1, func(t *Thread) {
+		ep := t.epollCreate()
+		t.epollCtl(ep, unix.EPOLL_CTL_ADD, fb, unix.EPOLLIN|how)
+		serve(t, ep, first)
+		child := t.fork("child", func(t *Thread) {
+			serve(t, ep, first+n+1)
+			t.close(fb)
+		})
+		fate := w.Choose(4, "fate")
+		t.later(w.Choose(100, "later"))
+		if fate == 0 {
+			t.close(ep)
+		}
+		if fate <= 1 {
+			t.close(fb)
+		}
+		if fate != 2 {
+			t.Block("child", func() bool { return child.gone }, -1)
+		}
+	})
+	w.AtEnd(func() {
+		if s.received != first+n {
+			w.Failf("stream", "%d of %d bytes arrived", s.received, first+n)
+		}
+	})
+}
