@@ -11,7 +11,7 @@
 
 #include "bench.h"
 
-enum { ACTIVE = 10, EVENTS = 256, BACKLOG = 4096, BURST = 100, WARM_MIN = 4, SETUP_S = 10, SLICES = 20 };
+enum { ACTIVE = 10, EVENTS = 256, BACKLOG = 4096, BURST = 100, WARM_MIN = 4, SETUP_S = 10, SLICES = 20, TRIES = 20 };
 
 static void room_for_descriptors(void)
 {
@@ -73,7 +73,8 @@ static uint64_t kernel_bytes_of(const int *fd, int n, int step)
 	return sum;
 }
 
-// warm exchanges messages on each of n connections until the kernel carries none of them.
+// warm exchanges messages on each of n connections until the kernel carries none of them, or no fewer than
+// before: a few may stay on TCP, where the programs did not look at the monitor's messages in time.
 static void warm(int set, const int *fd, int n, uint64_t end)
 {
 	for (int i = 0; i < n; i += BURST) {
@@ -83,11 +84,16 @@ static void warm(int set, const int *fd, int n, uint64_t end)
 	}
 	for (int i = 0; i < n; i += BURST) {
 		int k = n - i < BURST ? n - i : BURST;
-		for (uint64_t before = 1, after = 0; after != before && now() < end;) {
-			before = kernel_bytes_of(fd + i, k, 1);
+		uint64_t least = UINT64_MAX;
+		for (int tries = 0; tries < TRIES && least > 0 && now() < end; tries++) {
+			uint64_t before = kernel_bytes_of(fd + i, k, 1);
 			exchange(set, fd + i, k, 1);
 			exchange(set, fd + i, k, 1);
-			after = kernel_bytes_of(fd + i, k, 1);
+			uint64_t carried = kernel_bytes_of(fd + i, k, 1) - before;
+			if (carried < least) {
+				least = carried;
+				tries = 0;
+			}
 		}
 	}
 }
