@@ -167,9 +167,8 @@ int sd_still(struct sd_conn *c, uint64_t cookie, int fd)
 struct sd_conn *sd_detach(int fd)
 {
 	struct sd_ent *e = sd_ent_of(fd);
-	if (e == NULL || e->kind == SD_HIDDEN_FD)
+	if (e == NULL || e->kind == SD_HIDDEN_FD || !sd_cas(&sd_table[fd], e, NULL)) /* two close it at once */
 		return NULL;
-	sd_store(&sd_table[fd], NULL);
 	if (e->kind == SD_UNCONNECTED)
 		return NULL;
 	if (e->kind == SD_SET) {

@@ -138,6 +138,45 @@ static void number_reused(struct link *l)
 	must(close(ls));
 }
 
+struct closer { _Atomic int number, round; int closed; };
+
+static void *closes_too(void *arg)
+{
+	struct closer *c = arg;
+	for (int seen = 0, round; (round = c->round) >= 0;) {
+		if (round == seen)
+			continue;
+		seen = round;
+		c->closed = close(c->number) == 0 ? 1 : -errno;
+		c->number = -1;
+	}
+	return NULL;
+}
+
+// Two threads close a number: one does, and the other is told that there is none.
+static void closed_by_two(struct link *l)
+{
+	enum { ROUNDS = 2000 };
+	struct closer c = {.number = -1};
+	pthread_t other;
+	EQ(pthread_create(&other, NULL, closes_too, &c), 0);
+	for (int i = 1; i <= ROUNDS; i++) {
+		int d = (int)must(dup(l->s));
+		c.number = d;
+		c.round = i;
+		int closed = close(d) == 0 ? 1 : -errno;
+		while (c.number >= 0)
+			;
+		EQ(closed + c.closed, 1 - EBADF);
+	}
+	c.round = -1;
+	EQ(pthread_join(other, NULL), 0);
+	post(l, OP_ECHO, 100000);
+	put(l, 100000);
+	get(l, 100000);
+	EQ(answer(l), 100000);
+}
+
 const struct check beside_checks[] = {
 	{"beside_forks", forks, false},
 	{"beside_nonblock_set", nonblock_set, false},
@@ -145,5 +184,6 @@ const struct check beside_checks[] = {
 	{"beside_duplicate_closed", duplicate_closed, false},
 	{"beside_duplicate_closed_cold", duplicate_closed, true},
 	{"beside_number_reused", number_reused, false},
+	{"beside_closed_by_two", closed_by_two, false},
 	{0},
 };
