@@ -6,14 +6,6 @@ enum { TURNS = 20 };
 
 enum fate { KEPT, SET_CLOSED, NUMBER_CLOSED, BOTH_CLOSED };
 
-static int watch(int fd, uint32_t how)
-{
-	struct epoll_event e = {.events = EPOLLIN | how};
-	int ep = (int)must(epoll_create1(EPOLL_CLOEXEC));
-	must(epoll_ctl(ep, EPOLL_CTL_ADD, fd, &e));
-	return ep;
-}
-
 static void serve(struct link *l, int ep, int outer)
 {
 	struct epoll_event e;
@@ -39,7 +31,7 @@ static void ask_the_child(struct link *l, pid_t pid)
 static void inherited(struct link *l, uint32_t how, enum fate fate, bool nested)
 {
 	struct epoll_event e;
-	int ep = watch(l->s, how), outer = nested ? watch(ep, 0) : -1;
+	int ep = watched(l->s, EPOLLIN | how), outer = nested ? watched(ep, EPOLLIN) : -1;
 	EQ(epoll_wait(ep, &e, 1, 0), 0);
 	pid_t pid = fork_link(l);
 	if (pid == 0) {
@@ -73,7 +65,7 @@ static void maker_exits(struct link *l)
 	must(pipe(up));
 	pid_t maker = fork_link(l);
 	if (maker == 0) {
-		int ep = watch(l->s, 0);
+		int ep = watched(l->s, EPOLLIN);
 		struct epoll_event e;
 		EQ(epoll_wait(ep, &e, 1, 0), 0);
 		pid = (pid_t)must(fork());

@@ -171,6 +171,14 @@ void until_arrived(int fd, size_t n)
 	fail(__FILE__, __LINE__, "bytes never arrived", have, (long)n);
 }
 
+int watched(int fd, uint32_t events)
+{
+	struct epoll_event e = {.events = events};
+	int ep = (int)must(epoll_create1(EPOLL_CLOEXEC));
+	must(epoll_ctl(ep, EPOLL_CTL_ADD, fd, &e));
+	return ep;
+}
+
 void until_event(int fd, short event)
 {
 	struct pollfd p = {fd, event, 0};

@@ -271,20 +271,12 @@ static void refused_then_selects(struct link *l)
 	more_after_a_refusal(e, n);
 }
 
-static int watch_room(int fd, uint32_t how)
-{
-	struct epoll_event v = {.events = EPOLLOUT | how};
-	int ep = (int)must(epoll_create1(EPOLL_CLOEXEC));
-	must(epoll_ctl(ep, EPOLL_CTL_ADD, fd, &v));
-	return ep;
-}
-
 static void refused_then_waits(struct link *l, uint32_t how, bool nested)
 {
 	struct epoll_event v;
 	int e[2];
 	refused(l, e);
-	int ep = watch_room(e[0], how), outer = watch_room(ep, EPOLLIN);
+	int ep = watched(e[0], EPOLLOUT | how), outer = watched(ep, EPOLLIN);
 	if (how & EPOLLET)
 		EQ(epoll_wait(ep, &v, 1, 0), 1);
 	size_t n = taken_at_once(e[0], 64 << 10);
@@ -319,7 +311,7 @@ static void refused_beside_a_waiter(struct link *l, bool nested)
 	struct epoll_event v;
 	int e[2], tid;
 	refused(l, e);
-	int ep = watch_room(e[0], EPOLLET), outer = watch_room(ep, EPOLLIN);
+	int ep = watched(e[0], EPOLLOUT | EPOLLET), outer = watched(ep, EPOLLIN);
 	EQ(epoll_wait(ep, &v, 1, 0), 1);
 	struct other_waiter w = {.ep = nested ? outer : ep, .events = nested ? EPOLLIN : EPOLLOUT};
 	EQ(pthread_create(&w.thread, NULL, wait_for_room, &w), 0);
