@@ -81,7 +81,7 @@ ssize_t sd_tx_put(struct sd_tx *tx, const struct iovec *iov, int iovcnt, size_t 
 			tx->rcvbuf = sd_peek(&d->rx.buf);
 			if (tx->head == tx->tail) {
 				sd_poke(&tx->wide, 0);
-				tx->refused_ns = 0;
+				sd_poke(&tx->refused_ns, 0);
 			}
 			used = sd_tx_occupied(tx);
 			allowed = sd_tx_allowed(tx);
@@ -168,9 +168,16 @@ int sd_tx_widen(struct sd_tx *tx)
 
 int sd_tx_refused(struct sd_tx *tx, int64_t now_ns)
 {
-	if (tx->refused_ns == 0)
-		tx->refused_ns = now_ns;
-	return now_ns - tx->refused_ns >= ACKNOWLEDGED_NS && sd_tx_widen(tx);
+	int64_t first = sd_peek(&tx->refused_ns);
+	if (first == 0)
+		sd_poke(&tx->refused_ns, now_ns);
+	return first != 0 && now_ns - first >= ACKNOWLEDGED_NS && sd_tx_widen(tx);
+}
+
+int sd_tx_narrow(struct sd_tx *tx)
+{
+	uint32_t gen = sd_tx_gen(tx->d);
+	return gen != 0 && sd_class_of(tx->d, gen) != SD_CLASS_TCP && !sd_peek(&tx->wide);
 }
 
 /* A third of the send buffer is free. */
@@ -275,6 +282,6 @@ uint64_t sd_rx_unread(struct sd_rx *rx)
 
 int sd_rx_sender_wants(struct sd_rx *rx)
 {
-	struct sd_tx tx = {.d = rx->d};
+	struct sd_tx tx = {.d = rx->d, .wide = 1}; /* or it may be: then less has to be free */
 	return sd_tx_writable(&tx);
 }

@@ -8,11 +8,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// room: b reads nothing before a has sent what both buffers hold. A send buffer that is smaller than the
-// receiver's refuses before that, and takes the rest from whoever waits or tries again. Another thread may be
-// asleep on the set by then.
+// room: b reads nothing before a has sent about what both buffers hold, then a part. A send buffer that is smaller
+// than the receiver's refuses before that, and takes the rest from whoever waits or tries again. Another thread may
+// be asleep on the set by then.
 func room(w *World) {
-	const first, both = 40, 150
+	const first, both, part, total = 40, 150, 80, 40 + 150 + 60
 	a, b := w.process("a"), w.process("b")
 	fa, fb := w.connect(a, b)
 	for _, e := range w.ends {
@@ -30,18 +30,18 @@ func room(w *World) {
 		}
 		if wait == 3 {
 			a.Go("waiter", func(t *Thread) {
-				for s.sent < first+both {
+				for s.sent < total {
 					t.epollWait(ep)
 					told = true
 					w.Changed()
 				}
 			}).Daemon = true
 		}
-		for s.sent < first+both {
+		for s.sent < total {
 			if s.sent == first {
 				t.Block("first read", func() bool { return s.received == first }, -1)
 			}
-			left := first + both - s.sent
+			left := total - s.sent
 			if s.sent < first {
 				left = first - s.sent
 			}
@@ -73,8 +73,13 @@ func room(w *World) {
 			w.Failf("result", "%d bytes, then %d", s.received, r)
 		}
 		w.Changed()
-		t.Block("all sent", func() bool { return s.sent == first+both }, -1)
-		if r := s.drain(t, fb, first+both+1, 20); r != 0 || s.received != first+both {
+		t.Block("full", func() bool { return s.sent >= first+both }, -1)
+		t.nap(time.Duration(w.Choose(4000, "us")) * time.Microsecond)
+		if r := s.drain(t, fb, first+part, 20); r != 1 {
+			w.Failf("result", "%d bytes, then %d", s.received, r)
+		}
+		t.Block("all sent", func() bool { return s.sent == total }, -1)
+		if r := s.drain(t, fb, total+1, 20); r != 0 || s.received != total {
 			w.Failf("result", "%d bytes, then %d", s.received, r)
 		}
 		t.close(fb)

@@ -1,11 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // What a connection takes before it is full follows SO_SNDBUF and SO_RCVBUF: within twice of what the
 // kernel takes in the same run, which a connection shows that was made by direct system calls.
-#include "contract.h"
+#include "contract_room.h"
 
 enum { PATIENCE = 5000 };
-
-struct sizes { int send, recv; }; // 0: as they are
 
 static void size(int fd, int option, int bytes)
 {
@@ -19,9 +17,7 @@ static long direct(long r)
 	return r;
 }
 
-// pair makes a connection within this process, end 0 the sender's. Set before it is made, the size of
-// the receive buffer is the listener's.
-static void pair(struct link *l, bool by_kernel, struct sizes s, bool before, int end[2])
+void pair(struct link *l, bool by_kernel, struct sizes s, bool before, int end[2])
 {
 	int ls = listen_on(l->v6, 0);
 	struct addr a = loopback(l->v6, local_port(ls));
@@ -42,7 +38,7 @@ static void pair(struct link *l, bool by_kernel, struct sizes s, bool before, in
 	close(ls);
 }
 
-static void round_trip(int end[2])
+void round_trip(int end[2])
 {
 	char b[8] = {0};
 	for (int i = 0; i < 2; i++) {
@@ -51,7 +47,7 @@ static void round_trip(int end[2])
 	}
 }
 
-static void warm(int end[2], bool promote)
+void warm(int end[2], bool promote)
 {
 	uint64_t before = 0;
 	for (int i = 0; i < PATIENCE; i++) {
@@ -64,8 +60,7 @@ static void warm(int end[2], bool promote)
 	fail(__FILE__, __LINE__, "the pair was never promoted", 0, 1);
 }
 
-// taken fills the connection: it refuses after a while, too, though nothing is on its way on TCP.
-static size_t taken(int fd)
+size_t taken(int fd)
 {
 	static const char b[16 << 10];
 	size_t n = 0;
@@ -84,8 +79,7 @@ static size_t taken(int fd)
 	}
 }
 
-// taken_at_once fills it to the first refusal, in such pieces. Linux may not have had an acknowledgement by then.
-static size_t taken_at_once(int fd, size_t piece)
+size_t taken_at_once(int fd, size_t piece)
 {
 	static const char b[64 << 10];
 	size_t n = 0;
@@ -96,7 +90,7 @@ static size_t taken_at_once(int fd, size_t piece)
 	return n;
 }
 
-static void drain(int fd, size_t n)
+void drain(int fd, size_t n)
 {
 	static char b[64 << 10];
 	while (n > 0)
@@ -232,103 +226,6 @@ static void growing_wakes_send(struct link *l)
 	EQ(ask(l, OP_RECV, (long)n + 100000), n + 100000);
 }
 
-// Refused for the first time, a sender waits: an acknowledgement makes room, and nobody has read.
-static void refused(struct link *l, int e[2])
-{
-	pair(l, false, (struct sizes){16384, 0}, true, e);
-	warm(e, getenv("SD_WANT_PROMOTED"));
-}
-
-static void more_after_a_refusal(int e[2], size_t n)
-{
-	n += taken_at_once(e[0], 64 << 10);
-	EXPECT(n > (64 << 10));
-	drain(e[1], n);
-	round_trip(e);
-	close(e[0]);
-	close(e[1]);
-}
-
-static void refused_then_polls(struct link *l)
-{
-	int e[2];
-	refused(l, e);
-	size_t n = taken_at_once(e[0], 64 << 10);
-	struct pollfd p = {e[0], POLLOUT, 0};
-	EQ(poll(&p, 1, LONG), 1);
-	more_after_a_refusal(e, n);
-}
-
-static void refused_then_selects(struct link *l)
-{
-	int e[2];
-	refused(l, e);
-	size_t n = taken_at_once(e[0], 64 << 10);
-	fd_set w;
-	FD_ZERO(&w);
-	FD_SET(e[0], &w);
-	EQ(select(e[0] + 1, NULL, &w, NULL, NULL), 1);
-	more_after_a_refusal(e, n);
-}
-
-static void refused_then_waits(struct link *l, uint32_t how, bool nested)
-{
-	struct epoll_event v;
-	int e[2];
-	refused(l, e);
-	int ep = watched(e[0], EPOLLOUT | how), outer = watched(ep, EPOLLIN);
-	if (how & EPOLLET)
-		EQ(epoll_wait(ep, &v, 1, 0), 1);
-	size_t n = taken_at_once(e[0], 64 << 10);
-	if (nested)
-		EQ(epoll_wait(outer, &v, 1, LONG), 1);
-	EQ(epoll_wait(ep, &v, 1, LONG), 1);
-	EQ(v.events, EPOLLOUT);
-	close(outer);
-	close(ep);
-	more_after_a_refusal(e, n);
-}
-
-static void refused_then_waits_level(struct link *l) { refused_then_waits(l, 0, false); }
-static void refused_then_waits_edge(struct link *l) { refused_then_waits(l, EPOLLET, false); }
-static void refused_then_waits_outside(struct link *l) { refused_then_waits(l, 0, true); }
-
-struct other_waiter { pthread_t thread; int ep, tid; uint32_t events; };
-
-static void *wait_for_room(void *arg)
-{
-	struct other_waiter *w = arg;
-	struct epoll_event v;
-	__atomic_store_n(&w->tid, gettid(), __ATOMIC_RELEASE);
-	EQ(epoll_wait(w->ep, &v, 1, LONG), 1);
-	EQ(v.events, w->events);
-	return NULL;
-}
-
-// Another thread sleeps on the set already, or on one around it.
-static void refused_beside_a_waiter(struct link *l, bool nested)
-{
-	struct epoll_event v;
-	int e[2], tid;
-	refused(l, e);
-	int ep = watched(e[0], EPOLLOUT | EPOLLET), outer = watched(ep, EPOLLIN);
-	EQ(epoll_wait(ep, &v, 1, 0), 1);
-	struct other_waiter w = {.ep = nested ? outer : ep, .events = nested ? EPOLLIN : EPOLLOUT};
-	EQ(pthread_create(&w.thread, NULL, wait_for_room, &w), 0);
-	while ((tid = __atomic_load_n(&w.tid, __ATOMIC_ACQUIRE)) == 0)
-		nap_us(100);
-	until_asleep(getpid(), tid);
-	nap_us(20000); // for good, not to look again at once
-	size_t n = taken_at_once(e[0], 64 << 10);
-	EQ(pthread_join(w.thread, NULL), 0);
-	close(outer);
-	close(ep);
-	more_after_a_refusal(e, n);
-}
-
-static void refused_while_another_waits(struct link *l) { refused_beside_a_waiter(l, false); }
-static void refused_while_another_waits_outside(struct link *l) { refused_beside_a_waiter(l, true); }
-
 // With little room every send is cut, every receive is short, and all of it is there.
 static void narrow(struct link *l)
 {
@@ -354,13 +251,6 @@ const struct check room_checks[] = {
 	{"room_follows_small_options_set_later", follows_small_options_set_later, true},
 	{"room_grows_while_full", grows_while_full, false},
 	{"room_growing_wakes_send", growing_wakes_send, false},
-	{"room_refused_then_polls", refused_then_polls, true},
-	{"room_refused_then_selects", refused_then_selects, true},
-	{"room_refused_then_waits_level", refused_then_waits_level, true},
-	{"room_refused_then_waits_edge", refused_then_waits_edge, true},
-	{"room_refused_then_waits_outside", refused_then_waits_outside, true},
-	{"room_refused_while_another_waits", refused_while_another_waits, true},
-	{"room_refused_while_another_waits_outside", refused_while_another_waits_outside, true},
 	{"room_narrow", narrow, false},
 	{"room_narrow_cold", narrow, true},
 	{0},
