@@ -52,6 +52,7 @@ void sd_conn_buffers(struct sd_conn *c, int fd)
 		return;
 	sd_conn_tell_buffers(c);
 	sd_conn_think(c);
-	sd_watch_fire(&sd_out(c)->tx_watch, sd_g.bells, 1);
+	if (sd_tx_writable(&c->tx))
+		sd_watch_fire(&sd_out(c)->tx_watch, sd_g.bells, 1);
 	sd_watch_fire(&sd_in(c)->tx_watch, c->peer->bells, 1);
 }

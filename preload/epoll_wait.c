@@ -29,11 +29,8 @@ static int news(struct sd_member *m)
 
 void sd_member_recent(struct sd_member *m)
 {
-	m->recent_ns = sd_now_ns();
 	if (m->recent)
 		return;
-	if (m->set->recent == NULL)
-		m->set->look_ns = m->recent_ns;
 	m->recent = 1;
 	m->recent_next = m->set->recent;
 	m->set->recent = m;
@@ -65,13 +62,8 @@ uint32_t sd_member_want_out(struct sd_set *s, struct sd_member *m, uint32_t mask
 		m->tx_armed = 0;
 		return 0;
 	}
-	if (!(m->events & EPOLLOUT) || sd_tx_gen(sd_out(c)) == 0)
+	if (!(m->events & EPOLLOUT) || m->tx_armed || sd_tx_gen(sd_out(c)) == 0)
 		return 0;
-	if (m->tx_armed) {
-		if (sd_tx_narrow(&c->tx))
-			sd_member_recent(m);
-		return 0;
-	}
 	m->tx_armed = 1;
 	sd_member_recent(m); /* the reader's Head may still be in its store buffer */
 	if (m->bit >= SD_MEMBERS_PER_BELL || !sd_watch_arm(&sd_out(c)->tx_watch, s->waker.bell, m->bit))
@@ -264,26 +256,14 @@ static void look_again(struct sd_member *m)
 		sd_member_heat(m);
 }
 
-int sd_set_due(struct sd_set *s)
-{
-	return (sd_peek(&s->recent) || s->lame) && sd_now_ns() - sd_peek(&s->look_ns) >= SD_SETTLE_NS;
-}
-
 void sd_set_relook(struct sd_set *s)
 {
-	if (!sd_set_due(s))
-		return;
-	s->look_ns = sd_now_ns();
-	for (struct sd_member **p = &s->recent, *m; (m = *p) != NULL;) {
-		if (s->look_ns - m->recent_ns < SD_SETTLE_NS) {
-			p = &m->recent_next;
-			continue;
-		}
-		*p = m->recent_next;
+	for (struct sd_member *m = s->recent; m; m = m->recent_next) {
 		m->recent = 0;
 		if (news(m))
 			sd_member_heat(m);
 	}
+	s->recent = NULL;
 	for (uint32_t i = 0; s->lame && i < s->fds; i++)
 		look_again(s->by_fd[i]);
 	for (struct sd_member *m = s->left; s->lame && m; m = m->left_next)
@@ -294,6 +274,7 @@ void sd_set_relook(struct sd_set *s)
 static int park(struct sd_set *s, struct epoll_event *ev, int max, int64_t deadline, const void *mask)
 {
 	int64_t ns = 0;
+	int again = 0;
 	sd_enter();
 	sd_mutex_lock(&s->mutex);
 	if (s->over) {
@@ -331,8 +312,13 @@ static int park(struct sd_set *s, struct epoll_event *ev, int max, int64_t deadl
 		sd_set_order(s, before);
 		if (r < max && !(s->bell && sd_bell_pending(s->bell))) /* else a look must come first */
 			r += collect(s, s->hot_tail, ev + r, max - r);
+	} else if (r == 0 && settle && ns == SD_SETTLE_NS) {
+		sd_set_relook(s);
+		again = inner;
 	}
 	sd_mutex_unlock(&s->mutex);
+	if (again)
+		sd_nested_relook();
 	return r;
 }
 
@@ -359,7 +345,6 @@ static int look(struct sd_set *s, struct epoll_event *ev, int max, int last)
 	}
 	struct sd_member *before = s->hot_tail;
 	sd_set_harvest(s);
-	sd_set_relook(s);
 	int kernel = last || by_kernel(s), ready = kernel && any_ready(s), n = 0, k = 0;
 	s->looks++;
 	if (ready && s->full) {
@@ -390,8 +375,6 @@ static int look(struct sd_set *s, struct epoll_event *ev, int max, int last)
 static int wait_for_events(struct sd_set *s, struct epoll_event *ev, int max, int64_t deadline, const void *mask)
 {
 	for (;;) {
-		if (s->inner)
-			sd_nested_relook();
 		int n = look(s, ev, max, deadline == 0);
 		if (n != 0 || deadline == 0)
 			return n;
