@@ -13,14 +13,19 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/socksdirect/libsd/internal/shm"
 	"github.com/socksdirect/libsd/monitor/wire"
 	"github.com/socksdirect/libsd/queue"
 )
 
 // envRole makes the test binary play a process of its own: "hello" registers and says what it was
-// told; "connect ADDRESS" also offers a connection and then waits to be killed.
+// told; "connect ADDRESS" also offers a connection and then waits to be killed; "dial" connects the socket
+// that it inherits, and ends.
 const envRole = "SD_TEST_ROLE"
+
+const inheritedFD = 3 // the first of ExtraFiles
 
 func TestMain(m *testing.M) {
 	if role := os.Getenv(envRole); role != "" {
@@ -34,6 +39,9 @@ func TestMain(m *testing.M) {
 }
 
 func play(role string) error {
+	if role == "dial" {
+		return unix.Connect(inheritedFD, &unix.SockaddrUnix{Name: os.Getenv(wire.EnvSocket)})
+	}
 	c, err := wire.Dial("")
 	if err != nil {
 		return err
@@ -172,6 +180,49 @@ func TestDeath(t *testing.T) {
 		return len(st.Connections) == 0 && len(st.Processes) == 1 && st.Monitor.Arenas == 0 &&
 			st.Counters["promoted"] == 0 && st.Totals["promoted"] == 3
 	})
+}
+
+// TestHelloOfTheDead: a process connects and is dead, and waited for, when its Hello is read. Whom it may have
+// marked and not rung for is woken.
+func TestHelloOfTheDead(t *testing.T) {
+	path := socketPath(t)
+	start(t, path)
+	parent, peer := join(t, path, 0), join(t, path, 0)
+	client, server := connect(t, "tcp4", "127.0.0.1")
+	atClient, atServer := pairUp(t, parent, peer, client, server)
+	defer wire.CloseAll([]int{atClient.Arena, atClient.PeerBell, atServer.Arena, atServer.PeerBell})
+	asleep := sleepOn(t, peer)
+
+	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sock := os.NewFile(uintptr(fd), "registration")
+	defer sock.Close()
+	exe, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	child := exec.Command(exe)
+	child.Env = append(os.Environ(), envRole+"=dial", wire.EnvSocket+"="+path)
+	child.ExtraFiles = []*os.File{sock}
+	if out, err := child.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	conn, err := net.FileConn(sock)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dead := wire.NewConn(conn.(*net.UnixConn))
+	defer dead.Close()
+	hello := &queue.Msg{Type: queue.MsgHello, ABI: queue.ABIHash, Key: parent.page().Key}
+	if err := dead.Send(hello); err != nil {
+		t.Fatal(err)
+	}
+	asleep.SetReadDeadline(time.Now().Add(patience))
+	if _, err := asleep.Read(make([]byte, 1)); err != nil {
+		t.Fatal("the peer of the dead was not woken: ", err)
+	}
 }
 
 // sleepOn makes a bell in m's page on which somebody sleeps, and returns its socket.

@@ -71,10 +71,10 @@ static void in_child(void)
 	sd_promote_mutex = 0;
 	if (sd_sys(SYS_getppid) == 0)
 		far_from_parent();
+	if (inherits) /* before a handler that waits runs, and sends */
+		sd_mon_inherit();
 	while (sd_section) /* those of before_fork */
 		sd_leave();
-	if (inherits)
-		sd_mon_inherit();
 }
 
 /* Around a fork of which pthread_atfork tells nobody; a child that begins elsewhere calls sd_forked. */

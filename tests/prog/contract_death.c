@@ -102,8 +102,10 @@ static void sender(struct link *l)
 	close(d.s);
 }
 
-// killed_after_its_end: RST comes after FIN, which says EPIPE; seen: we have read the end before.
-static void killed_after_its_end(struct link *l, bool seen)
+enum end { UNREAD_FIN, READ_FIN, OUR_SHUT_RD };
+
+// killed_after: RST after the peer's FIN says EPIPE; our own SHUT_RD is no FIN, and its death is told as a reset.
+static void killed_after(struct link *l, enum end end)
 {
 	int port, ls = other_listener(l, &port), full[2], st;
 	char c;
@@ -112,20 +114,23 @@ static void killed_after_its_end(struct link *l, bool seen)
 	if (child == 0) {
 		int s = connect_to(l->v6, port);
 		talk(s, true);
-		must(shutdown(s, SHUT_WR));
+		if (end != OUR_SHUT_RD)
+			must(shutdown(s, SHUT_WR));
 		read_all(full[0], &c, 1);
 		until_asleep(us, us);
 		kill(getpid(), SIGKILL);
 	}
 	int s = accept_one(ls);
 	talk(s, false);
-	if (seen)
+	if (end == OUR_SHUT_RD)
+		must(shutdown(s, SHUT_RD));
+	if (end != UNREAD_FIN)
 		EQ(recv(s, &c, 1, 0), 0);
 	until_full(s);
 	write_all(full[1], "f", 1);
 	while (send(s, "x", 1, MSG_NOSIGNAL) == 1)
 		; // TCP was full, and now there is a ring
-	EQ(errno, EPIPE);
+	EQ(errno, end == OUR_SHUT_RD ? ECONNRESET : EPIPE);
 	ERR(send(s, "x", 1, MSG_NOSIGNAL), EPIPE);
 	EQ(recv(s, &c, 1, MSG_DONTWAIT), 0);
 	must(waitpid(child, &st, 0));
@@ -134,37 +139,9 @@ static void killed_after_its_end(struct link *l, bool seen)
 	close(ls);
 }
 
-static void sender_after_the_end(struct link *l) { killed_after_its_end(l, true); }
-static void sender_after_an_unread_end(struct link *l) { killed_after_its_end(l, false); }
-
-// Our own SHUT_RD is no end of the peer's: its death is told as a reset.
-static void sender_after_our_shut_rd(struct link *l)
-{
-	int port, ls = other_listener(l, &port), full[2];
-	char c;
-	must(pipe2(full, O_CLOEXEC));
-	pid_t us = getpid(), child = fork_link(l);
-	if (child == 0) {
-		int s = connect_to(l->v6, port);
-		talk(s, true);
-		read_all(full[0], &c, 1);
-		until_asleep(us, us);
-		kill(getpid(), SIGKILL);
-	}
-	int s = accept_one(ls);
-	talk(s, false);
-	must(shutdown(s, SHUT_RD));
-	EQ(recv(s, &c, 1, 0), 0);
-	until_full(s);
-	write_all(full[1], "f", 1);
-	while (send(s, "x", 1, MSG_NOSIGNAL) == 1)
-		; // TCP was full, and now there is a ring
-	EQ(errno, ECONNRESET);
-	ERR(send(s, "x", 1, MSG_NOSIGNAL), EPIPE);
-	must(waitpid(child, NULL, 0));
-	close(s);
-	close(ls);
-}
+static void sender_after_the_end(struct link *l) { killed_after(l, READ_FIN); }
+static void sender_after_an_unread_end(struct link *l) { killed_after(l, UNREAD_FIN); }
+static void sender_after_our_shut_rd(struct link *l) { killed_after(l, OUR_SHUT_RD); }
 
 // Of two processes that send on one connection one is killed, perhaps in the middle; nobody has waited for it yet.
 static void of_another_sender(struct link *l)

@@ -84,7 +84,7 @@ static void maker_exits(struct link *l)
 	EQ(done, 'd');
 }
 
-// What a child adds to its parent's set both are told of, as long as one of them waits.
+// A child adds to its parent's set, and waits for what it has added; the parent does not.
 static void child_adds(struct link *l)
 {
 	struct epoll_event e = {.events = EPOLLIN};
