@@ -130,7 +130,7 @@ func (p *plan) add(sleepy bool, proc int32, kind model.Kind, args ...int32) (r i
 		p.state = b.Next(r)
 		break
 	}
-	if kind == model.Close && p.state.Orphans() > orphans {
+	if (kind == model.Close || kind == model.Dup3) && p.state.Orphans() > orphans {
 		hint |= hintLast
 	}
 	p.brief = p.brief || p.state.Connecting()

@@ -24,7 +24,7 @@ enum kind {
 enum {
 	HINT_WATCH = 1,    // it may sleep, or end its process
 	HINT_STRAINED = 2, // queues may be longer than a window: not everything will arrive
-	HINT_LAST = 4,	   // it closes the last number of a connection
+	HINT_LAST = 4,	   // it closes, or names anew, the last number of a connection
 };
 
 struct op {
@@ -82,6 +82,7 @@ void execute(int t, struct outcome *out);
 void settle(bool strained);
 void note_connection(int fd);
 long close_last(int fd);
+long dup3_over_last(int fd, int to, int flags);
 long send_form(uint32_t id, const int32_t *a);
 long recv_form(const int32_t *a, struct outcome *out);
 long poll_form(const int32_t *a, struct outcome *out);

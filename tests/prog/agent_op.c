@@ -230,7 +230,7 @@ static long call(int t, const struct op *o, struct outcome *out)
 	case K_SHUTDOWN: return shutdown(a[0], a[1]);
 	case K_CLOSE: return o->hint & HINT_LAST ? close_last(a[0]) : close(a[0]);
 	case K_DUP: return dup(a[0]);
-	case K_DUP3: return dup3(a[0], a[1], a[2]);
+	case K_DUP3: return o->hint & HINT_LAST ? dup3_over_last(a[0], a[1], a[2]) : dup3(a[0], a[1], a[2]);
 	case K_DUPFD: return fcntl(a[0], a[2] ? F_DUPFD_CLOEXEC : F_DUPFD, a[1]);
 	case K_SETFL: return fcntl(a[0], F_SETFL, a[1]);
 	case K_GETFL: return (r = fcntl(a[0], F_GETFL)) < 0 ? r : r & O_NONBLOCK;

@@ -141,15 +141,31 @@ void note_connection(int fd)
 	w->conn[w->nconns++] = c;
 }
 
-// close_last closes the last number of a connection. Whoever looks it up in /proc, as the monitor does, holds the
-// socket for a moment: it is closed when it has no file.
+// until_no_file waits until a connection whose last number is gone is closed: whoever looks that up in /proc, as
+// the monitor does, holds the socket for a moment.
+static void until_no_file(const struct conn *c)
+{
+	for (uint64_t start = now_ns(); look(&c->a, &c->b).open && now_ns() - start < GIVE_UP_US * 1000ull;)
+		nap_us(NAP_US);
+}
+
 long close_last(int fd)
 {
 	struct conn c;
 	bool known = ends_of(fd, &c);
 	long r = close(fd);
-	for (uint64_t start = now_ns(); known && look(&c.a, &c.b).open && now_ns() - start < GIVE_UP_US * 1000ull;)
-		nap_us(NAP_US);
+	if (known)
+		until_no_file(&c);
+	return r;
+}
+
+long dup3_over_last(int fd, int to, int flags)
+{
+	struct conn c;
+	bool known = ends_of(to, &c);
+	long r = dup3(fd, to, flags);
+	if (known && r >= 0)
+		until_no_file(&c);
 	return r;
 }
 
