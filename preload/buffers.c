@@ -52,7 +52,8 @@ void sd_conn_buffers(struct sd_conn *c, int fd)
 		return;
 	sd_conn_tell_buffers(c);
 	sd_conn_think(c);
-	if (sd_tx_writable(&c->tx))
+	struct sd_rx theirs = {.d = sd_out(c)}; /* another process may be allowed more than this one */
+	if (sd_rx_sender_wants(&theirs))
 		sd_watch_fire(&sd_out(c)->tx_watch, sd_g.bells, 1);
 	sd_watch_fire(&sd_in(c)->tx_watch, c->peer->bells, 1);
 }

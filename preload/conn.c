@@ -277,6 +277,11 @@ static short anchor_mask(int fd)
 	return sd_sys(SYS_ppoll, &p, 1, &zero, 0, 8) == 1 ? p.revents : 0;
 }
 
+int sd_conn_writable(struct sd_conn *c)
+{
+	return sd_tx_writable(&c->tx) || (sd_tx_refused(&c->tx, sd_now_ns()) && sd_tx_writable(&c->tx));
+}
+
 short sd_conn_mask(struct sd_conn *c, int fd)
 {
 	if (!sd_attached(c)) /* disconnected, and a member of a set under a number that is closed */
@@ -303,7 +308,7 @@ short sd_conn_mask(struct sd_conn *c, int fd)
 	if (((rx_tcp || (c->kev & POLLHUP)) && (k & POLLIN)) || (m & POLLRDHUP) ||
 	    (ig != 0 && sd_conn_readable(c, fd)))
 		m |= POLLIN | POLLRDNORM;
-	if (tx_tcp ? (k & POLLOUT) != 0 : sd_tx_writable(&c->tx))
+	if (tx_tcp ? (k & POLLOUT) != 0 : sd_conn_writable(c))
 		m |= POLLOUT | POLLWRNORM;
 	if (c->reset)
 		m |= POLLHUP | POLLIN | POLLRDNORM | POLLRDHUP | POLLOUT | POLLWRNORM;

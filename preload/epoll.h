@@ -18,13 +18,14 @@ struct sd_member {
 	uint8_t ours;	 /* its connection is attached */
 	uint8_t disabled; /* EPOLLONESHOT has fired */
 	uint8_t hot;	 /* on the list of members to evaluate */
-	uint8_t recent;	 /* marked within the last sleep: look again once store buffers have drained */
+	uint8_t recent;	 /* on the list of those to look at again once store buffers have drained */
 	uint8_t tx_armed;
 	uint8_t on_tcp; /* its bytes come by TCP, as of the last evaluation */
 	uint32_t order; /* when it was marked, as the set's bell counts */
 	uint32_t look;	   /* of the set's, that reported it last */
 	uint32_t owed;	   /* while not ours: events that the kernel has told, and will not tell again */
 	uint32_t reported; /* hang-ups that the program was told of: no edge again */
+	int64_t recent_ns; /* when it was marked, or waited for room, last */
 	uint64_t seen_tcp;  /* bytes received on the anchor at the last evaluation, while on TCP */
 	uint64_t seen_tail; /* Tail at the last evaluation: an edge needs a later one */
 	struct sd_conn *conn;
@@ -53,6 +54,7 @@ struct sd_set {
 	struct sd_member *left; /* of closed numbers: a duplicate keeps the connection open */
 	uint32_t fds, bits;
 	struct sd_member *hot_head, *hot_tail, *recent;
+	int64_t look_ns; /* when members were looked at again, or the list of the recent ones began */
 	struct sd_set *next;
 };
 
@@ -93,8 +95,10 @@ int sd_set_told(struct sd_set *s, const struct epoll_event *e, struct sd_member 
 void sd_member_put_back(struct sd_member *m, uint32_t told);
 uint32_t sd_member_owed(struct sd_member *m);
 void sd_member_recent(struct sd_member *m);
-/* sd_set_relook: of members that may have been marked unseen, once store buffers have drained; under the mutex. */
-void sd_set_relook(struct sd_set *s);
+/* sd_set_relook: at members that may have been marked unseen, or that time gives room, a millisecond later, when
+ * store buffers have drained; under the mutex. 1 if any is ready: it is hot, behind all others. */
+int sd_set_relook(struct sd_set *s);
+int sd_set_due(struct sd_set *s); /* that time has come */
 void sd_member_heat(struct sd_member *m);
 void sd_member_cool(struct sd_member *m);
 #pragma GCC visibility pop

@@ -87,6 +87,7 @@ int sd_set_ready(struct sd_set *s)
 	int others = others_ready(s); /* takes what the waker has: marks are harvested after it */
 	sd_set_harvest(s);
 	sd_set_order(s, before);
+	sd_set_relook(s);
 	for (struct sd_member *m = s->hot_head, *next; m && !ready; m = next) {
 		next = m->hot_next;
 		uint32_t mask = m->disabled ? 0 : sd_member_mask(m);
@@ -117,12 +118,8 @@ void sd_nested_relook(void)
 {
 	sd_mutex_lock(&sd_promote_mutex);
 	for (struct sd_set *s = sd_sets; s; s = s->next) {
-		if (!s->nested)
-			continue;
-		sd_mutex_lock(&s->mutex);
-		sd_set_relook(s);
-		sd_mutex_unlock(&s->mutex);
-		sd_set_ready(s);
+		if (s->nested && sd_set_due(s))
+			sd_set_ready(s);
 	}
 	sd_mutex_unlock(&sd_promote_mutex);
 }

@@ -21,16 +21,25 @@ static void remember(struct sd_member *m)
 		m->seen_tcp = received_on_tcp(m);
 }
 
+static int arrived(struct sd_member *m)
+{
+	return sd_load(&sd_in(m->conn)->tx.tail) != m->seen_tail || received_on_tcp(m) != m->seen_tcp;
+}
+
+/* Whether a mark is worth an evaluation. A reader tells of room that may not be enough, which is no edge. */
 static int news(struct sd_member *m)
 {
-	return !(m->events & EPOLLET) || m->tx_armed || sd_load(&sd_in(m->conn)->tx.tail) != m->seen_tail ||
-	       received_on_tcp(m) != m->seen_tcp;
+	return !(m->events & EPOLLET) || arrived(m) ||
+	       (m->tx_armed && (sd_member_mask(m) & ~m->reported & (EPOLLOUT | EPOLLRDHUP | EPOLLHUP | EPOLLERR)));
 }
 
 void sd_member_recent(struct sd_member *m)
 {
+	m->recent_ns = sd_now_ns();
 	if (m->recent)
 		return;
+	if (m->set->recent == NULL)
+		m->set->look_ns = m->recent_ns;
 	m->recent = 1;
 	m->recent_next = m->set->recent;
 	m->set->recent = m;
@@ -62,8 +71,13 @@ uint32_t sd_member_want_out(struct sd_set *s, struct sd_member *m, uint32_t mask
 		m->tx_armed = 0;
 		return 0;
 	}
-	if (!(m->events & EPOLLOUT) || m->tx_armed || sd_tx_gen(sd_out(c)) == 0)
+	if (!(m->events & EPOLLOUT) || sd_tx_gen(sd_out(c)) == 0)
 		return 0;
+	if (m->tx_armed) {
+		if (sd_tx_narrow(&c->tx))
+			sd_member_recent(m);
+		return 0;
+	}
 	m->tx_armed = 1;
 	sd_member_recent(m); /* the reader's Head may still be in its store buffer */
 	if (m->bit >= SD_MEMBERS_PER_BELL || !sd_watch_arm(&sd_out(c)->tx_watch, s->waker.bell, m->bit))
@@ -84,7 +98,7 @@ static uint32_t evaluate(struct sd_set *s, struct sd_member *m)
 	do {
 		remember(m);
 		mask = sd_member_mask(m);
-	} while (news(m) && (m->events & EPOLLET) && !m->tx_armed && ++tries < 4);
+	} while ((m->events & EPOLLET) && arrived(m) && ++tries < 4);
 	mask |= sd_member_want_out(s, m, mask);
 	if (mask)
 		s->peer_cpu = sd_peek(&sd_in(m->conn)->tx.cpu);
@@ -252,29 +266,50 @@ static void spin(struct sd_set *s, int64_t deadline)
 
 static void look_again(struct sd_member *m)
 {
-	if (m && m->ours && news(m))
+	if (m->ours && !m->disabled && news(m) && sd_member_mask(m))
 		sd_member_heat(m);
 }
 
-void sd_set_relook(struct sd_set *s)
+int sd_set_due(struct sd_set *s)
 {
-	for (struct sd_member *m = s->recent; m; m = m->recent_next) {
-		m->recent = 0;
-		if (news(m))
-			sd_member_heat(m);
+	return (sd_peek(&s->recent) || s->lame) && sd_now_ns() - sd_peek(&s->look_ns) >= SD_SETTLE_NS;
+}
+
+static int waits_for_time(struct sd_member *m)
+{
+	return m->ours && m->tx_armed && !m->hot && !m->disabled && sd_tx_narrow(&m->conn->tx);
+}
+
+int sd_set_relook(struct sd_set *s)
+{
+	struct sd_member *last = s->hot_tail;
+	if (!sd_set_due(s))
+		return 0;
+	s->look_ns = sd_now_ns();
+	for (struct sd_member **p = &s->recent, *m; (m = *p) != NULL;) {
+		if (s->look_ns - m->recent_ns >= SD_SETTLE_NS) {
+			look_again(m);
+			if (!waits_for_time(m)) {
+				*p = m->recent_next;
+				m->recent = 0;
+				continue;
+			}
+			m->recent_ns = s->look_ns;
+		}
+		p = &m->recent_next;
 	}
-	s->recent = NULL;
 	for (uint32_t i = 0; s->lame && i < s->fds; i++)
-		look_again(s->by_fd[i]);
+		if (s->by_fd[i])
+			look_again(s->by_fd[i]);
 	for (struct sd_member *m = s->left; s->lame && m; m = m->left_next)
 		look_again(m);
+	return s->hot_tail != last;
 }
 
 /* Sleeps in the kernel on everything; returns events, 0, or -errno. */
 static int park(struct sd_set *s, struct epoll_event *ev, int max, int64_t deadline, const void *mask)
 {
 	int64_t ns = 0;
-	int again = 0;
 	sd_enter();
 	sd_mutex_lock(&s->mutex);
 	if (s->over) {
@@ -312,13 +347,8 @@ static int park(struct sd_set *s, struct epoll_event *ev, int max, int64_t deadl
 		sd_set_order(s, before);
 		if (r < max && !(s->bell && sd_bell_pending(s->bell))) /* else a look must come first */
 			r += collect(s, s->hot_tail, ev + r, max - r);
-	} else if (r == 0 && settle && ns == SD_SETTLE_NS) {
-		sd_set_relook(s);
-		again = inner;
 	}
 	sd_mutex_unlock(&s->mutex);
-	if (again)
-		sd_nested_relook();
 	return r;
 }
 
@@ -368,13 +398,16 @@ static int look(struct sd_set *s, struct epoll_event *ev, int max, int last)
 	}
 	if (n < max)
 		n += collect(s, until, ev + n, max - n);
+	int again = sd_set_relook(s) && n == 0;
 	sd_mutex_unlock(&s->mutex);
-	return n;
+	return again ? look(s, ev, max, last) : n;
 }
 
 static int wait_for_events(struct sd_set *s, struct epoll_event *ev, int max, int64_t deadline, const void *mask)
 {
 	for (;;) {
+		if (s->inner)
+			sd_nested_relook();
 		int n = look(s, ev, max, deadline == 0);
 		if (n != 0 || deadline == 0)
 			return n;

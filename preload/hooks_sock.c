@@ -68,7 +68,7 @@ SD_EXPORT int setsockopt(int fd, int level, int name, const void *value, socklen
 	c->known = 0;
 	if (level == SOL_SOCKET && sizes(name))
 		sd_conn_buffers(c, fd);
-	if (looks_for_room(level, name) && sd_attached(c) && on_ring(sd_out(c)) && sd_tx_writable(&c->tx))
+	if (looks_for_room(level, name) && sd_attached(c) && on_ring(sd_out(c)) && sd_conn_writable(c))
 		sd_members_edge(c, EPOLLOUT);
 	if (level == SOL_SOCKET && name == SO_RCVLOWAT && sd_attached(c) && (sd_conn_mask(c, fd) & POLLIN)) {
 		sd_members_edge(c, EPOLLIN); /* what is there may be enough now: for who sleeps, too */

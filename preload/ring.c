@@ -2,6 +2,8 @@
 
 #include "ring_fast.h"
 
+#define ACKNOWLEDGED_NS 1000000 /* a receiver that does not read acknowledges late, Linux's within 40 ms */
+
 static void open_segment(struct sd_tx *tx, uint32_t class)
 {
 	struct sd_direction *d = tx->d;
@@ -77,6 +79,10 @@ ssize_t sd_tx_put(struct sd_tx *tx, const struct iovec *iov, int iovcnt, size_t 
 		if (used > cap || cap - used < n - done || allowed < n - done) {
 			tx->head = sd_load(&d->rx.head);
 			tx->rcvbuf = sd_peek(&d->rx.buf);
+			if (tx->head == tx->tail) {
+				sd_poke(&tx->wide, 0);
+				sd_poke(&tx->refused_ns, 0);
+			}
 			used = sd_tx_occupied(tx);
 			allowed = sd_tx_allowed(tx);
 			if (used > cap)
@@ -152,12 +158,34 @@ void sd_tx_to_tcp(struct sd_tx *tx)
 
 int sd_tx_bounded(struct sd_tx *tx) { return sd_tx_allowed(tx) == 0; }
 
-/* A third of the send buffer is free. */
-static int allowed(struct sd_direction *d)
+int sd_tx_widen(struct sd_tx *tx)
 {
+	if (sd_peek(&tx->wide))
+		return 0;
+	sd_poke(&tx->wide, 1);
+	return 1;
+}
+
+int sd_tx_refused(struct sd_tx *tx, int64_t now_ns)
+{
+	int64_t first = sd_peek(&tx->refused_ns);
+	if (first == 0)
+		sd_poke(&tx->refused_ns, now_ns);
+	return first != 0 && now_ns - first >= ACKNOWLEDGED_NS && sd_tx_widen(tx);
+}
+
+int sd_tx_narrow(struct sd_tx *tx)
+{
+	uint32_t gen = sd_tx_gen(tx->d);
+	return gen != 0 && sd_class_of(tx->d, gen) != SD_CLASS_TCP && !sd_peek(&tx->wide);
+}
+
+/* A third of the send buffer is free. */
+static int allowed(struct sd_tx *tx)
+{
+	struct sd_direction *d = tx->d;
 	uint64_t unread = sd_load(&d->tx.tail) - sd_load(&d->rx.head);
-	uint32_t sndbuf = sd_peek(&d->tx.buf);
-	return unread <= sd_bound(sndbuf, sd_peek(&d->rx.buf)) - sndbuf / 3;
+	return unread <= sd_bound(tx, sd_peek(&d->rx.buf)) - sd_peek(&d->tx.buf) / 3;
 }
 
 int sd_tx_room(struct sd_tx *tx)
@@ -166,7 +194,7 @@ int sd_tx_room(struct sd_tx *tx)
 	uint32_t gen = sd_load(&d->tx.gen), class = sd_class_of(d, gen);
 	if (class == SD_CLASS_TCP)
 		return 1;
-	if (!allowed(d))
+	if (!allowed(tx))
 		return 0;
 	uint64_t base = sd_base_of(d, gen), tail = sd_load(&d->tx.tail), head = sd_load(&d->rx.head);
 	int64_t ahead = (int64_t)(head - base);
@@ -180,7 +208,7 @@ int sd_tx_writable(struct sd_tx *tx)
 	if (sd_tx_room(tx))
 		return 1;
 	uint32_t busy = regions_in_use(tx->d, sd_tx_gen(tx->d));
-	return allowed(tx->d) && busy != ~0u && busy != (1u << SD_CLASSES) - 1;
+	return allowed(tx) && busy != ~0u && busy != (1u << SD_CLASSES) - 1;
 }
 
 uint64_t sd_tx_unread(struct sd_tx *tx)
@@ -254,6 +282,6 @@ uint64_t sd_rx_unread(struct sd_rx *rx)
 
 int sd_rx_sender_wants(struct sd_rx *rx)
 {
-	struct sd_tx tx = {.d = rx->d};
+	struct sd_tx tx = {.d = rx->d, .wide = 1}; /* or it may be: then less has to be free */
 	return sd_tx_writable(&tx);
 }

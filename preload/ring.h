@@ -18,6 +18,8 @@ struct sd_tx {
 	unsigned char *mem; /* SD_DIR_STRIDE bytes of ring space */
 	uint64_t head;	    /* last Head seen; may be old, never ahead */
 	uint32_t rcvbuf;    /* the receiver's Buf, seen with head: it is in the same line */
+	uint32_t wide;	    /* all of both buffers may be filled: TCP would have had its acknowledgement by now */
+	int64_t refused_ns; /* when room was missed first since the receiver had read all; 0: it was not */
 	/* Copies of what this side itself wrote last, so that a burst never loads the line that the
 	 * receiver keeps taking away; sd_tx_load refreshes them where others may have written. */
 	uint64_t tail, base;
@@ -68,6 +70,12 @@ int sd_tx_switch(struct sd_tx *tx, uint32_t class);
 int sd_tx_bounded(struct sd_tx *tx);
 /* sd_tx_room: 1 if a third of the current segment and of the send buffer is free, as Linux wants for POLLOUT. */
 int sd_tx_room(struct sd_tx *tx);
+/* sd_tx_widen: both buffers may be filled, until the receiver has read all; 1 if that is new. */
+int sd_tx_widen(struct sd_tx *tx);
+/* sd_tx_refused: who does not sleep misses room; 1 if it was missed so long ago that there is more now. */
+int sd_tx_refused(struct sd_tx *tx, int64_t now_ns);
+/* sd_tx_narrow: 1 if time alone may make room, so that who waits for it looks again. */
+int sd_tx_narrow(struct sd_tx *tx);
 /* sd_tx_writable: 1 if there is room or another region is free. */
 int sd_tx_writable(struct sd_tx *tx);
 /* sd_tx_unread: bytes published and not consumed. */

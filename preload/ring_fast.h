@@ -17,19 +17,29 @@ static inline uint64_t sd_tx_occupied(struct sd_tx *tx)
 	return tx->tail - (ahead > 0 ? tx->head : tx->base);
 }
 
+#define SD_FIRST_WINDOW (96 << 10) /* of a receiver that has not read yet, at most */
+
 /* What may lie unread, by both ends' buffers. The overhead of the segments that a tiny window leaves TCP
- * takes half of the send buffer. */
-static inline uint64_t sd_bound(uint32_t sndbuf, uint32_t rcvbuf)
+ * takes half of the send buffer. A small send buffer is full, on Linux, before the receive buffer is: until
+ * bytes are acknowledged, which takes as long as a timer of the receiver's. */
+static inline uint64_t sd_bound(struct sd_tx *tx, uint32_t rcvbuf)
 {
+	uint32_t sndbuf = sd_peek(&tx->d->tx.buf);
 	if (sndbuf == 0 || rcvbuf == 0)
 		return SD_DIR_STRIDE;
-	return (uint64_t)rcvbuf + (rcvbuf < 4096 ? sndbuf / 2 : sndbuf);
+	uint64_t both = (uint64_t)rcvbuf + (rcvbuf < 4096 ? sndbuf / 2 : sndbuf);
+	if (sd_peek(&tx->wide))
+		return both;
+	uint64_t window = rcvbuf / 2 < SD_FIRST_WINDOW ? rcvbuf / 2 : SD_FIRST_WINDOW;
+	uint64_t first = 2 * (uint64_t)sndbuf > window ? 2 * (uint64_t)sndbuf : window;
+	first -= first / 32;
+	return both < first ? both : first;
 }
 
 /* How much of it is left, by the last Head seen. */
 static inline uint64_t sd_tx_allowed(struct sd_tx *tx)
 {
-	uint64_t unread = tx->tail - tx->head, bound = sd_bound(sd_peek(&tx->d->tx.buf), tx->rcvbuf);
+	uint64_t unread = tx->tail - tx->head, bound = sd_bound(tx, tx->rcvbuf);
 	return unread < bound ? bound - unread : 0;
 }
 

@@ -174,6 +174,7 @@ void sd_track(int fd, int end);	/* a TCP connection was made or accepted */
 
 void sd_conn_keep(struct sd_conn *c, int fd, unsigned why); /* SD_STATUS_…: to the kernel for good */
 void sd_conn_disconnected(struct sd_conn *c, int fd);
+int sd_conn_writable(struct sd_conn *c); /* as sd_tx_writable, and time makes room */
 int sd_conn_error(struct sd_conn *c); /* an error that waits to be told, as -errno, once; 0 */
 void sd_conn_shut(struct sd_conn *c, int fd); /* after shutdown(2) */
 void sd_conn_number(struct sd_conn *c);	      /* before something goes by TCP, if it is attached */

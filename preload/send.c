@@ -263,6 +263,8 @@ ssize_t sd_send(struct sd_conn *c, int fd, const struct iovec *iov, int n, int f
 		}
 		if (blocking < 0)
 			blocking = !sd_nonblock(c, fd, flags);
+		if (blocking && sd_tx_widen(&c->tx))
+			continue;
 		if (!spill) {
 			spill = 1;
 			if (blocking)
@@ -274,6 +276,8 @@ ssize_t sd_send(struct sd_conn *c, int fd, const struct iovec *iov, int n, int f
 			continue;
 		}
 		if (!blocking) {
+			if (sd_tx_refused(&c->tx, sd_now_ns()))
+				continue;
 			sd_members_want_out(c);
 			break;
 		}

@@ -40,7 +40,8 @@ type end struct {
 	rcvtimeo time.Duration
 	sndtimeo time.Duration
 	window   int   // bytes that queue holds at most; 0: all that is sent
-	sndbuf   int32 // bytes allowed for by SO_SNDBUF, and by SO_RCVBUF; 0: the program has set none
+	sndbuf   int32 // bytes allowed for by SO_SNDBUF; 0: the program has set neither
+	rcvbuf   int32 // and by SO_RCVBUF
 }
 
 const siocAtMark = 0x8905
@@ -51,7 +52,11 @@ const sendBuffer = 4096 // bytes under way and unread, at most
 func (w *World) connect(a, b *Process) (fda, fdb int) {
 	x, y := w.handshake()
 	x.sndbuf = []int32{0, 0, 0, 0, 0, 20, 60, 150}[w.Choose(8, "buffers")]
-	y.sndbuf = x.sndbuf
+	x.rcvbuf = x.sndbuf
+	if w.Choose(2, "large window") == 1 {
+		x.rcvbuf *= 8
+	}
+	y.sndbuf, y.rcvbuf = x.sndbuf, x.rcvbuf
 	return a.put(3, x), y.accepted(b)
 }
 
@@ -321,7 +326,7 @@ func (e *end) getsockopt(level, option int, v addr) int64 {
 	case option == unix.SO_SNDBUF:
 		*at[int32](v) = 2 * e.sndbuf // the C core halves it for windows below 4096
 	case option == unix.SO_RCVBUF:
-		*at[int32](v) = e.sndbuf
+		*at[int32](v) = e.rcvbuf
 	case option == unix.SO_PROTOCOL:
 		*at[int32](v) = unix.IPPROTO_TCP
 	case option == unix.SO_COOKIE:

@@ -45,6 +45,7 @@ func (w *World) meet(links, threads int, inC func(m *meeting, t *Thread), inGo f
 		ends, ip := [2]*end{x, y}, netip.MustParseAddr("10.0.0.1")
 		l := connection{own: netip.AddrPortFrom(ip, uint16(2*i+1)), peer: netip.AddrPortFrom(ip, uint16(2*i+2))}
 		ends[m.role].sndbuf = []int32{0, 0, 0, 20, 150, 4000}[w.Choose(6, "buffers")]
+		ends[m.role].rcvbuf = ends[m.role].sndbuf
 		l.fd = m.c.put(3, ends[m.role])
 		theirs := goEnd{ends[1-m.role]}
 		kernel[l.own], kernel[l.peer] = theirs, goEnd{ends[m.role]}

@@ -26,6 +26,7 @@ func init() {
 		{"c-fork-both", "a fork amid traffic each way; parent and child go on sending and receiving; one may be killed", forkBoth, false},
 		{"c-fork-killed", "a child is killed amid sends; what its parent sends then wakes who sleeps", forkKilled, false},
 		{"c-fork-set", "a child goes on with the epoll set of its parent, which closes it, the connection, or exits", forkSet, false},
+		{"c-room", "the receiver reads nothing before both buffers are full; the sender polls, waits on a set, or tries again", room, false},
 		{"c-epoll", "the receiver, or both, wait in epoll_wait: by level, edge or once", epoll, false},
 		{"c-epoll-two", "the receiver waits on one epoll set for two connections of one sender", epollTwo, false},
 		{"c-epoll-cross", "the same of two threads, each of which has rung for one of the two connections", epollCross, false},
