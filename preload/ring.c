@@ -74,6 +74,8 @@ ssize_t sd_tx_put(struct sd_tx *tx, const struct iovec *iov, int iovcnt, size_t 
 	if (tx->class == SD_CLASS_TCP)
 		return SD_RING_TCP;
 	uint32_t cap = sd_class_cap[tx->class];
+	if (skip + n > tx->piece)
+		sd_poke(&tx->piece, skip + n);
 	while (done < n) {
 		uint64_t used = sd_tx_occupied(tx), allowed = sd_tx_allowed(tx);
 		if (used > cap || cap - used < n - done || allowed < n - done) {
@@ -82,6 +84,7 @@ ssize_t sd_tx_put(struct sd_tx *tx, const struct iovec *iov, int iovcnt, size_t 
 			if (tx->head == tx->tail) {
 				sd_poke(&tx->wide, 0);
 				sd_poke(&tx->refused_ns, 0);
+				sd_poke(&tx->piece, skip + n);
 			}
 			used = sd_tx_occupied(tx);
 			allowed = sd_tx_allowed(tx);

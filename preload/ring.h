@@ -20,6 +20,7 @@ struct sd_tx {
 	uint32_t rcvbuf;    /* the receiver's Buf, seen with head: it is in the same line */
 	uint32_t wide;	    /* all of both buffers may be filled: TCP would have had its acknowledgement by now */
 	int64_t refused_ns; /* when room was missed first since the receiver had read all; 0: it was not */
+	uint64_t piece;	    /* bytes of the largest send since then */
 	/* Copies of what this side itself wrote last, so that a burst never loads the line that the
 	 * receiver keeps taking away; sd_tx_load refreshes them where others may have written. */
 	uint64_t tail, base;

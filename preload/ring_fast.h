@@ -17,11 +17,22 @@ static inline uint64_t sd_tx_occupied(struct sd_tx *tx)
 	return tx->tail - (ahead > 0 ? tx->head : tx->base);
 }
 
-#define SD_FIRST_WINDOW (96 << 10) /* of a receiver that has not read yet, at most */
+/* What Linux takes before it hears of an acknowledgement that a timer delays. A piece as large as the send buffer
+ * fills it with one segment, which is half of the first window at most; of smaller ones the receiver acknowledges
+ * at once what its window need not shrink for. Fitted to what the checks room_* print. */
+static inline uint64_t sd_first_bound(uint64_t sndbuf, uint64_t rcvbuf, uint64_t piece)
+{
+	uint64_t segment = rcvbuf / 4 < 64 << 10 ? rcvbuf / 4 : 64 << 10;
+	uint64_t window = rcvbuf / 6 > 96 << 10 ? rcvbuf / 6 : 96 << 10;
+	if (piece < sndbuf)
+		return sndbuf + (window < 3 * rcvbuf / 8 ? window : 3 * rcvbuf / 8);
+	if (segment > piece)
+		segment = piece;
+	return sndbuf > segment ? sndbuf : segment;
+}
 
 /* What may lie unread, by both ends' buffers. The overhead of the segments that a tiny window leaves TCP
- * takes half of the send buffer. A small send buffer is full, on Linux, before the receive buffer is: until
- * bytes are acknowledged, which takes as long as a timer of the receiver's. */
+ * takes half of the send buffer. */
 static inline uint64_t sd_bound(struct sd_tx *tx, uint32_t rcvbuf)
 {
 	uint32_t sndbuf = sd_peek(&tx->d->tx.buf);
@@ -30,10 +41,8 @@ static inline uint64_t sd_bound(struct sd_tx *tx, uint32_t rcvbuf)
 	uint64_t both = (uint64_t)rcvbuf + (rcvbuf < 4096 ? sndbuf / 2 : sndbuf);
 	if (sd_peek(&tx->wide))
 		return both;
-	uint64_t window = rcvbuf / 2 < SD_FIRST_WINDOW ? rcvbuf / 2 : SD_FIRST_WINDOW;
-	uint64_t first = 2 * (uint64_t)sndbuf > window ? 2 * (uint64_t)sndbuf : window;
-	first -= first / 32;
-	return both < first ? both : first;
+	uint64_t first = sd_first_bound(sndbuf, rcvbuf, sd_peek(&tx->piece));
+	return first < both - both / 4 ? first : both; /* else it is not worth a second try */
 }
 
 /* How much of it is left, by the last Head seen. */
@@ -63,8 +72,11 @@ static inline void sd_tx_aim(struct sd_tx *tx)
 	if (used > cap)
 		return;
 	uint64_t room = cap - used < cap - at ? cap - used : cap - at, allowed = sd_tx_allowed(tx);
+	uint32_t sndbuf = sd_peek(&tx->d->tx.buf);
 	if (room > allowed)
 		room = allowed;
+	if (sndbuf != 0 && room >= sndbuf) /* what fills the send buffer is thought about */
+		room = sndbuf - 1;
 	tx->room = room < cap / 4 ? room : cap / 4;
 	tx->at = tx->mem + sd_class_off[tx->class] + at;
 }

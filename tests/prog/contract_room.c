@@ -135,8 +135,9 @@ static void compare_all(struct link *l, const struct sizes *all, size_t n, bool 
 // Of a few tries that of which no acknowledgement came in time.
 static void at_first(struct link *l)
 {
-	static const struct sizes all[] = {{0, 0}, {4096, 0}, {16384, 0}, {32768, 0}, {65536, 0}, {16384, 16384}, {65536, 65536}};
-	static const size_t pieces[] = {100, 1460, 64 << 10};
+	static const struct sizes all[] = {{0, 0}, {4096, 0}, {16384, 0}, {32768, 0}, {65536, 0}, {4096, 16384}, {16384, 16384},
+		{65536, 65536}, {4096, 1 << 18}, {32768, 1 << 18}, {16384, 1 << 20}, {65536, 1 << 20}, {4096, 1 << 22}, {1 << 18, 1 << 22}};
+	static const size_t pieces[] = {100, 1460, 4096, 16 << 10, 64 << 10};
 	for (size_t i = 0; i < sizeof all / sizeof *all; i++)
 		for (size_t j = 0; j < sizeof pieces / sizeof *pieces; j++) {
 			size_t kernel = SIZE_MAX, n = holds(l, false, all[i], true, pieces[j]);
