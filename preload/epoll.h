@@ -25,7 +25,7 @@ struct sd_member {
 	uint32_t look;	   /* of the set's, that reported it last */
 	uint32_t owed;	   /* while not ours: events that the kernel has told, and will not tell again */
 	uint32_t reported; /* hang-ups that the program was told of: no edge again */
-	int64_t recent_ns; /* when it was marked, or waited for room, last */
+	int64_t recent_ns; /* when it was marked last, or asked for room */
 	uint64_t seen_tcp;  /* bytes received on the anchor at the last evaluation, while on TCP */
 	uint64_t seen_tail; /* Tail at the last evaluation: an edge needs a later one */
 	struct sd_conn *conn;
@@ -95,8 +95,8 @@ int sd_set_told(struct sd_set *s, const struct epoll_event *e, struct sd_member 
 void sd_member_put_back(struct sd_member *m, uint32_t told);
 uint32_t sd_member_owed(struct sd_member *m);
 void sd_member_recent(struct sd_member *m);
-/* sd_set_relook: at members that may have been marked unseen, or that time gives room, a millisecond later, when
- * store buffers have drained; under the mutex. 1 if any is ready: it is hot, behind all others. */
+/* sd_set_relook: at members that may have been marked unseen, a millisecond later, when store buffers have drained;
+ * under the mutex. 1 if any is ready: it is hot, behind all others. */
 int sd_set_relook(struct sd_set *s);
 int sd_set_due(struct sd_set *s); /* that time has come */
 void sd_member_heat(struct sd_member *m);

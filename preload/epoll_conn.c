@@ -103,6 +103,7 @@ void sd_members_closed(struct sd_conn *c)
 /* A send found the ring full: the program will wait for EPOLLOUT. */
 void sd_members_want_out(struct sd_conn *c)
 {
+	struct sd_rx theirs = {.d = sd_out(c)};
 	if (sd_peek(&c->members) == NULL)
 		return;
 	sd_mutex_lock(&sd_promote_mutex);
@@ -116,7 +117,7 @@ void sd_members_want_out(struct sd_conn *c)
 		if (m->bit >= SD_MEMBERS_PER_BELL ||
 		    !sd_watch_arm(&sd_out(c)->tx_watch, s->waker.bell, m->bit))
 			s->lame = 1;
-		if (sd_tx_writable(&c->tx))
+		if (sd_rx_sender_wants(&theirs)) /* then the evaluation finds room */
 			sd_member_heat(m);
 		sd_set_wake(s); /* who sleeps has nothing to look at again, as far as he knows */
 		sd_mutex_unlock(&s->mutex);

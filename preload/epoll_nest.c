@@ -109,7 +109,7 @@ int sd_nested_unsettled(void)
 	int unsettled = 0;
 	sd_mutex_lock(&sd_promote_mutex);
 	for (struct sd_set *s = sd_sets; s && !unsettled; s = s->next)
-		unsettled = s->nested && (sd_peek(&s->recent) != NULL || s->lame);
+		unsettled = s->nested && s->owner == sd_g.pid && (sd_peek(&s->recent) != NULL || s->lame);
 	sd_mutex_unlock(&sd_promote_mutex);
 	return unsettled;
 }
@@ -118,7 +118,7 @@ void sd_nested_relook(void)
 {
 	sd_mutex_lock(&sd_promote_mutex);
 	for (struct sd_set *s = sd_sets; s; s = s->next) {
-		if (s->nested && sd_set_due(s))
+		if (s->nested && s->owner == sd_g.pid && sd_set_due(s))
 			sd_set_ready(s);
 	}
 	sd_mutex_unlock(&sd_promote_mutex);

@@ -73,16 +73,13 @@ uint32_t sd_member_want_out(struct sd_set *s, struct sd_member *m, uint32_t mask
 	}
 	if (!(m->events & EPOLLOUT) || sd_tx_gen(sd_out(c)) == 0)
 		return 0;
-	if (m->tx_armed) {
-		if (sd_tx_narrow(&c->tx))
-			sd_member_recent(m);
-		return 0;
-	}
+	if (m->tx_armed)
+		return sd_tx_at_last(&c->tx) ? EPOLLOUT : 0;
 	m->tx_armed = 1;
 	sd_member_recent(m); /* the reader's Head may still be in its store buffer */
 	if (m->bit >= SD_MEMBERS_PER_BELL || !sd_watch_arm(&sd_out(c)->tx_watch, s->waker.bell, m->bit))
 		s->lame = 1;
-	return sd_member_mask(m) & EPOLLOUT;
+	return sd_tx_at_last(&c->tx) ? EPOLLOUT : sd_member_mask(m) & EPOLLOUT;
 }
 
 /* What the mask tells of must be what seen_tail remembers, or an arrival makes two edges. */
@@ -275,11 +272,6 @@ int sd_set_due(struct sd_set *s)
 	return (sd_peek(&s->recent) || s->lame) && sd_now_ns() - sd_peek(&s->look_ns) >= SD_SETTLE_NS;
 }
 
-static int waits_for_time(struct sd_member *m)
-{
-	return m->ours && m->tx_armed && !m->hot && !m->disabled && sd_tx_narrow(&m->conn->tx);
-}
-
 int sd_set_relook(struct sd_set *s)
 {
 	struct sd_member *last = s->hot_tail;
@@ -287,16 +279,13 @@ int sd_set_relook(struct sd_set *s)
 		return 0;
 	s->look_ns = sd_now_ns();
 	for (struct sd_member **p = &s->recent, *m; (m = *p) != NULL;) {
-		if (s->look_ns - m->recent_ns >= SD_SETTLE_NS) {
-			look_again(m);
-			if (!waits_for_time(m)) {
-				*p = m->recent_next;
-				m->recent = 0;
-				continue;
-			}
-			m->recent_ns = s->look_ns;
+		if (s->look_ns - m->recent_ns < SD_SETTLE_NS) {
+			p = &m->recent_next;
+			continue;
 		}
-		p = &m->recent_next;
+		*p = m->recent_next;
+		m->recent = 0;
+		look_again(m);
 	}
 	for (uint32_t i = 0; s->lame && i < s->fds; i++)
 		if (s->by_fd[i])
@@ -434,11 +423,12 @@ int sd_set_wait(struct sd_set *s, struct epoll_event *ev, int max, int64_t deadl
 	sd_mon_mail();
 	sd_set_adopt(s);
 	int r = wait_for_events(s, ev, max, deadline, mask);
-	/* What stays ready is the next sleeper's too, as on Linux: the anchor has told only one of its end. */
-	if (r > 0 && sd_load(&s->waker.waiting) && s->hot_head)
-		sd_waker_kick(&s->waker);
 	if (s->nested)
 		sd_set_ready(s); /* what is left must show in the outer set */
+	/* What stays ready is the next sleeper's too, as on Linux: the anchor has told only one of its end. So is a look
+	 * that is due later: who sleeps does not know of it. */
+	if (((r > 0 && s->hot_head) || sd_peek(&s->recent) || s->lame) && sd_load(&s->waker.waiting) > s->nested)
+		sd_waker_kick(&s->waker);
 	sd_set_awake(s);
 	return r;
 }

@@ -65,6 +65,14 @@ static void copy_iov(unsigned char *ring, uint32_t cap, uint64_t off, const stru
 	}
 }
 
+/* A larger piece lowers the bound, but not below what was said to be room. */
+static void count_piece(struct sd_tx *tx, uint64_t piece)
+{
+	uint32_t sndbuf = sd_peek(&tx->d->tx.buf);
+	if (piece > tx->piece && tx->tail - tx->head + sndbuf / 3 < sd_bound(tx, sndbuf, tx->rcvbuf, piece))
+		sd_poke(&tx->piece, piece);
+}
+
 ssize_t sd_tx_put(struct sd_tx *tx, const struct iovec *iov, int iovcnt, size_t skip, size_t n, int exchange)
 {
 	struct sd_direction *d = tx->d;
@@ -74,14 +82,13 @@ ssize_t sd_tx_put(struct sd_tx *tx, const struct iovec *iov, int iovcnt, size_t 
 	if (tx->class == SD_CLASS_TCP)
 		return SD_RING_TCP;
 	uint32_t cap = sd_class_cap[tx->class];
-	if (skip + n > tx->piece)
-		sd_poke(&tx->piece, skip + n);
+	count_piece(tx, skip + n);
 	while (done < n) {
 		uint64_t used = sd_tx_occupied(tx), allowed = sd_tx_allowed(tx);
 		if (used > cap || cap - used < n - done || allowed < n - done) {
 			tx->head = sd_load(&d->rx.head);
 			tx->rcvbuf = sd_peek(&d->rx.buf);
-			if (tx->head == tx->tail) {
+			if (tx->head == tx->tail && !sd_watched(&d->tx_watch)) {
 				sd_poke(&tx->wide, 0);
 				sd_poke(&tx->refused_ns, 0);
 				sd_poke(&tx->piece, skip + n);
@@ -169,6 +176,14 @@ int sd_tx_widen(struct sd_tx *tx)
 	return 1;
 }
 
+int sd_tx_at_last(struct sd_tx *tx)
+{
+	uint32_t gen = sd_tx_gen(tx->d);
+	if (gen == 0 || sd_class_of(tx->d, gen) == SD_CLASS_TCP)
+		return 0;
+	return sd_tx_writable(tx) || (sd_tx_widen(tx), sd_tx_writable(tx));
+}
+
 int sd_tx_refused(struct sd_tx *tx, int64_t now_ns)
 {
 	int64_t first = sd_peek(&tx->refused_ns);
@@ -177,18 +192,13 @@ int sd_tx_refused(struct sd_tx *tx, int64_t now_ns)
 	return first != 0 && now_ns - first >= ACKNOWLEDGED_NS && sd_tx_widen(tx);
 }
 
-int sd_tx_narrow(struct sd_tx *tx)
-{
-	uint32_t gen = sd_tx_gen(tx->d);
-	return gen != 0 && sd_class_of(tx->d, gen) != SD_CLASS_TCP && !sd_peek(&tx->wide);
-}
-
 /* A third of the send buffer is free. */
 static int allowed(struct sd_tx *tx)
 {
 	struct sd_direction *d = tx->d;
 	uint64_t unread = sd_load(&d->tx.tail) - sd_load(&d->rx.head);
-	return unread <= sd_bound(tx, sd_peek(&d->rx.buf)) - sd_peek(&d->tx.buf) / 3;
+	uint32_t sndbuf = sd_peek(&d->tx.buf);
+	return unread <= sd_bound(tx, sndbuf, sd_peek(&d->rx.buf), sd_peek(&tx->piece)) - sndbuf / 3;
 }
 
 int sd_tx_room(struct sd_tx *tx)

@@ -73,10 +73,11 @@ int sd_tx_bounded(struct sd_tx *tx);
 int sd_tx_room(struct sd_tx *tx);
 /* sd_tx_widen: both buffers may be filled, until the receiver has read all; 1 if that is new. */
 int sd_tx_widen(struct sd_tx *tx);
+/* sd_tx_at_last: 1 if a ring is writable for who would sleep otherwise. Nobody sleeps for room before both buffers may
+ * be filled, so that only the receiver has to tell him. */
+int sd_tx_at_last(struct sd_tx *tx);
 /* sd_tx_refused: who does not sleep misses room; 1 if it was missed so long ago that there is more now. */
 int sd_tx_refused(struct sd_tx *tx, int64_t now_ns);
-/* sd_tx_narrow: 1 if time alone may make room, so that who waits for it looks again. */
-int sd_tx_narrow(struct sd_tx *tx);
 /* sd_tx_writable: 1 if there is room or another region is free. */
 int sd_tx_writable(struct sd_tx *tx);
 /* sd_tx_unread: bytes published and not consumed. */

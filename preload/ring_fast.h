@@ -5,6 +5,13 @@
 #include "ring.h"
 #include "sys.h"
 
+static inline int sd_watched(struct sd_watch_line *l)
+{
+	uint64_t *pair = (uint64_t *)l->entry;
+	_Static_assert(sizeof l->entry == 2 * sizeof *pair, "all entries");
+	return (sd_peek(&pair[0]) | sd_peek(&pair[1])) != 0;
+}
+
 static inline uint64_t sd_base_of(struct sd_direction *d, uint32_t gen)
 {
 	return sd_peek(&d->seg.base[gen % SD_SEG_DESCS]);
@@ -33,22 +40,21 @@ static inline uint64_t sd_first_bound(uint64_t sndbuf, uint64_t rcvbuf, uint64_t
 
 /* What may lie unread, by both ends' buffers. The overhead of the segments that a tiny window leaves TCP
  * takes half of the send buffer. */
-static inline uint64_t sd_bound(struct sd_tx *tx, uint32_t rcvbuf)
+static inline uint64_t sd_bound(struct sd_tx *tx, uint32_t sndbuf, uint32_t rcvbuf, uint64_t piece)
 {
-	uint32_t sndbuf = sd_peek(&tx->d->tx.buf);
 	if (sndbuf == 0 || rcvbuf == 0)
 		return SD_DIR_STRIDE;
 	uint64_t both = (uint64_t)rcvbuf + (rcvbuf < 4096 ? sndbuf / 2 : sndbuf);
 	if (sd_peek(&tx->wide))
 		return both;
-	uint64_t first = sd_first_bound(sndbuf, rcvbuf, sd_peek(&tx->piece));
+	uint64_t first = sd_first_bound(sndbuf, rcvbuf, piece);
 	return first < both - both / 4 ? first : both; /* else it is not worth a second try */
 }
 
 /* How much of it is left, by the last Head seen. */
 static inline uint64_t sd_tx_allowed(struct sd_tx *tx)
 {
-	uint64_t unread = tx->tail - tx->head, bound = sd_bound(tx, tx->rcvbuf);
+	uint64_t unread = tx->tail - tx->head, bound = sd_bound(tx, sd_peek(&tx->d->tx.buf), tx->rcvbuf, tx->piece);
 	return unread < bound ? bound - unread : 0;
 }
 

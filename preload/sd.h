@@ -61,12 +61,6 @@ void sd_watch_fire(struct sd_watch_line *l, unsigned char *page, int shared);
 int sd_watch_number(struct sd_watch_line *l, unsigned char *page, int keep);
 void sd_watch_told(struct sd_watch_line *l, int bell, unsigned member); /* by the watcher */
 void sd_bell_fork(void);
-static inline int sd_watched(struct sd_watch_line *l)
-{
-	uint64_t *pair = (uint64_t *)l->entry;
-	_Static_assert(sizeof l->entry == 2 * sizeof *pair, "all entries");
-	return (sd_peek(&pair[0]) | sd_peek(&pair[1])) != 0;
-}
 
 /* ---- descriptor table and connections (table.c, conn.c, end.c) ---- */
 enum sd_kind { SD_CONN = 1, SD_SET = 2, SD_HIDDEN_FD = 3, SD_UNCONNECTED = 4 };

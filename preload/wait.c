@@ -26,7 +26,7 @@ int sd_ready(struct sd_conn *c, int fd, int what)
 	if (what == SD_WAIT_MORE)
 		return 0;
 	if (what == SD_WAIT_TX)
-		return sd_tx_gen(sd_out(c)) != 0 && sd_conn_writable(c);
+		return sd_tx_gen(sd_out(c)) != 0 && (sd_tx_writable(&c->tx) || sd_tx_at_last(&c->tx));
 	struct sd_direction *d = sd_in(c);
 	uint32_t gen = sd_tx_gen(d);
 	if (gen == 0)
@@ -190,8 +190,7 @@ int sd_park(struct sd_conn *c, int fd, int what, int64_t deadline, size_t done, 
 		/* Without a bell we must look again ourselves. After the peer's FIN its death makes no
 		 * further sign on the anchor. */
 		int gone = what == SD_WAIT_TX && attached && sd_tx_closed(&c->tx); /* told before we armed, maybe */
-		int narrow = what == SD_WAIT_TX && attached && sd_tx_narrow(&c->tx);
-		int look_again = what == SD_WAIT_MORE || gone || marked || narrow || (attached && ((!exact && now < settled) || !armed));
+		int look_again = what == SD_WAIT_MORE || gone || marked || (attached && ((!exact && now < settled) || !armed));
 		if (look_again && until > now + SETTLE_NS)
 			until = now + SETTLE_NS;
 		else if ((c->kev & POLLRDHUP) && what == SD_WAIT_TX && until > now + 100 * SETTLE_NS)

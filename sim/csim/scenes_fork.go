@@ -78,11 +78,11 @@ func forkKilled(w *World) {
 	y := newTally(w)
 	a.main(fa, 0, 1, func(t *Thread) {
 		y.send(t, fa, 0, 25)
-		if w.Choose(2, "asleep") == 1 {
+		if w.Choose(4, "asleep") > 0 {
 			t.Block("all arrived", func() bool { return y.received == 25 }, -1)
 		}
 		child := t.fork("child", func(t *Thread) { y.send(t, fa, 1, n) })
-		w.Doom(child.Process, []int{150, 300, 1500}[w.Choose(3, "soon")])
+		w.Doom(child.Process, []int{120, 200, 300, 1500}[w.Choose(4, "soon")])
 		t.Block("child is gone", func() bool { return child.gone }, -1)
 		y.send(t, fa, 0, 25+w.Choose(3, "after"))
 		t.Block("all arrived", func() bool { return y.received >= y.sent[0]+y.sent[1] }, -1)

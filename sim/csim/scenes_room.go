@@ -10,7 +10,7 @@ import (
 
 // room: b reads nothing before a has sent about what both buffers hold, then a part. A send buffer that is smaller
 // than the receiver's refuses before that, and takes the rest from whoever waits or tries again. Another thread may
-// be asleep on the set by then.
+// be asleep by then, on the set or in poll.
 func room(w *World) {
 	const first, both, part, total = 40, 150, 80, 40 + 150 + 60
 	a, b := w.process("a"), w.process("b")
@@ -21,17 +21,22 @@ func room(w *World) {
 	w.startMonitor()
 	w.ends[0].nonblock = true
 	s := &stream{w: w, id: 0}
-	wait, told := w.Choose(4, "wait"), false
-	a.main(fa, 0, 1+wait/3, func(t *Thread) {
+	wait, told := w.Choose(6, "wait"), false
+	a.main(fa, 0, []int{1, 1, 1, 2, 2, 1}[wait], func(t *Thread) {
 		ep, most := 0, w.Range(1, 40, "most")
 		if wait%2 == 1 {
 			ep = t.epollCreate()
-			t.epollCtl(ep, unix.EPOLL_CTL_ADD, fa, unix.EPOLLOUT|[]uint32{0, unix.EPOLLET}[max(wait/3, w.Choose(2, "edge"))])
+			t.epollCtl(ep, unix.EPOLL_CTL_ADD, fa, unix.EPOLLOUT|[]uint32{0, unix.EPOLLET}[max(wait/3, w.Choose(2, "edge"))&1])
 		}
-		if wait == 3 {
+		if wait == 3 || wait == 4 {
 			a.Go("waiter", func(t *Thread) {
 				for s.sent < total {
-					t.epollWait(ep)
+					if wait == 3 {
+						t.epollWait(ep)
+					} else {
+						t.poll(fa, unix.POLLOUT, -1)
+						t.nap(time.Millisecond)
+					}
 					told = true
 					w.Changed()
 				}
@@ -59,9 +64,13 @@ func room(w *World) {
 				t.poll(fa, unix.POLLOUT, -1)
 			case wait == 1:
 				t.epollWait(ep)
-			case wait == 3:
+			case wait == 3 || wait == 4:
 				t.Block("told", func() bool { return told }, -1)
 				told = false
+			case wait == 5:
+				for t.poll(fa, unix.POLLOUT, 0) == 0 {
+					t.nap(300 * time.Microsecond)
+				}
 			default:
 				t.nap(time.Millisecond)
 			}
