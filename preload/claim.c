@@ -60,6 +60,8 @@ static int reopen(int page_fd)
 	return fd < 0 ? fd : sd_hide(fd);
 }
 
+int sd_claim_shown(void) { return reopen(sd_g.page_fd); }
+
 /* What the page was mapped by lives on in the mappings of children. */
 void sd_claim_by(int mapped)
 {

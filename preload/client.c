@@ -175,7 +175,11 @@ static int hello(void)
 				m.name[i] = 0;
 		sd_sys(SYS_close, comm);
 	}
-	if (sd_sys(SYS_connect, fd, &a, sizeof a) < 0 || send_msg(fd, &m, sd_g.page_fd) != sizeof m)
+	int page = sd_g.page_fd < 0 ? -1 : sd_claim_shown();
+	int said = (page >= 0 || sd_g.page_fd < 0) && sd_sys(SYS_connect, fd, &a, sizeof a) == 0 && send_msg(fd, &m, page) == sizeof m;
+	if (page >= 0)
+		sd_unhide(page);
+	if (!said)
 		return refused();
 	unanswered = 1;
 	return 1;

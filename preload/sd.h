@@ -218,6 +218,7 @@ void sd_client_moved(int from, int to);
 
 /* ---- claims on slots (claim.c) ---- */
 void sd_claim_by(int mapped); /* the page's descriptor, which it was mapped by and which is taken */
+int sd_claim_shown(void);	/* the page for the monitor, hidden: what is on its way to it outlives us, and must claim nothing; or < 0 */
 int sd_claim(uint32_t arena, uint32_t slot, uint32_t end); /* 0: no memory for a lock */
 void sd_unclaim(uint32_t arena, uint32_t slot, uint32_t end);
 int sd_claim_closing(uint32_t arena, uint32_t slot, uint32_t end); /* 0: it was not to be had */
