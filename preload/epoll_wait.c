@@ -61,25 +61,30 @@ uint32_t sd_member_mask(struct sd_member *m)
 	return (uint16_t)sd_conn_mask(m->conn, m->conn->fd) & (m->events | EPOLLERR | EPOLLHUP);
 }
 
+/* The reader need not tell any more. */
+static uint32_t has_room(struct sd_set *s, struct sd_member *m, uint32_t out)
+{
+	if (m->tx_armed && m->bit < SD_MEMBERS_PER_BELL)
+		sd_watch_disarm(&sd_out(m->conn)->tx_watch, s->waker.bell, m->bit);
+	m->tx_armed = 0;
+	return out;
+}
+
 /* Not writable and asked for: have the reader tell us. Returns EPOLLOUT if it became so meanwhile. */
 uint32_t sd_member_want_out(struct sd_set *s, struct sd_member *m, uint32_t mask)
 {
 	struct sd_conn *c = m->conn;
-	if (mask & EPOLLOUT) {
-		if (m->tx_armed && m->bit < SD_MEMBERS_PER_BELL)
-			sd_watch_disarm(&sd_out(c)->tx_watch, s->waker.bell, m->bit);
-		m->tx_armed = 0;
-		return 0;
-	}
-	if (!(m->events & EPOLLOUT) || sd_tx_gen(sd_out(c)) == 0)
+	if ((mask & EPOLLOUT) || !(m->events & EPOLLOUT))
+		return has_room(s, m, 0);
+	if (sd_tx_gen(sd_out(c)) == 0)
 		return 0;
 	if (m->tx_armed)
-		return sd_tx_at_last(&c->tx) ? EPOLLOUT : 0;
+		return sd_tx_at_last(&c->tx) ? has_room(s, m, EPOLLOUT) : 0;
 	m->tx_armed = 1;
 	sd_member_recent(m); /* the reader's Head may still be in its store buffer */
 	if (m->bit >= SD_MEMBERS_PER_BELL || !sd_watch_arm(&sd_out(c)->tx_watch, s->waker.bell, m->bit))
 		s->lame = 1;
-	return sd_tx_at_last(&c->tx) ? EPOLLOUT : sd_member_mask(m) & EPOLLOUT;
+	return sd_tx_at_last(&c->tx) || (sd_member_mask(m) & EPOLLOUT) ? has_room(s, m, EPOLLOUT) : 0;
 }
 
 /* What the mask tells of must be what seen_tail remembers, or an arrival makes two edges. */
@@ -263,6 +268,8 @@ static void spin(struct sd_set *s, int64_t deadline)
 
 static void look_again(struct sd_member *m)
 {
+	if (m->ours && m->tx_armed)
+		sd_tx_at_last(&m->conn->tx);
 	if (m->ours && !m->disabled && news(m) && sd_member_mask(m))
 		sd_member_heat(m);
 }
@@ -425,9 +432,8 @@ int sd_set_wait(struct sd_set *s, struct epoll_event *ev, int max, int64_t deadl
 	int r = wait_for_events(s, ev, max, deadline, mask);
 	if (s->nested)
 		sd_set_ready(s); /* what is left must show in the outer set */
-	/* What stays ready is the next sleeper's too, as on Linux: the anchor has told only one of its end. So is a look
-	 * that is due later: who sleeps does not know of it. */
-	if (((r > 0 && s->hot_head) || sd_peek(&s->recent) || s->lame) && sd_load(&s->waker.waiting) > s->nested)
+	/* What stays ready is the next sleeper's too, as on Linux: the anchor has told only one of its end. */
+	if (r > 0 && sd_load(&s->waker.waiting) > s->nested && s->hot_head)
 		sd_waker_kick(&s->waker);
 	sd_set_awake(s);
 	return r;

@@ -12,9 +12,10 @@ import (
 func fill(t *testing.T, c *Conn) (n int) {
 	t.Helper()
 	defer c.SetWriteDeadline(time.Time{})
+	b := make([]byte, 64<<20)
 	for vain := 0; vain < 3; vain++ {
 		c.SetWriteDeadline(time.Now().Add(50 * time.Millisecond))
-		k, err := c.Write(make([]byte, 64<<20))
+		k, err := c.Write(b)
 		if !errors.Is(err, os.ErrDeadlineExceeded) {
 			t.Fatal(err)
 		}
