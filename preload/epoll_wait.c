@@ -228,10 +228,10 @@ long sd_set_look(struct sd_set *s, struct epoll_event *ev, int max)
 }
 
 /* Bells and anchors take room that the program gave for its events: if nothing else came, what is ready
- * may be behind them. */
+ * may be behind them; of each the kernel may tell once more, by what the first was answered with. */
 static int take_kernel(struct sd_set *s, struct epoll_event *ev, int max)
 {
-	for (uint32_t looks = 0; looks <= s->members; looks++) {
+	for (uint32_t looks = 0; looks / 2 <= s->members; looks++) {
 		long r = sd_set_look(s, ev, max);
 		if (r <= 0)
 			break;
