@@ -8,7 +8,7 @@
 #include <stdint.h>
 
 // Hash over all shapes and the version; both ends of an arena compare it.
-#define SD_ABI_HASH 0xc1fa2371c88adc6bULL
+#define SD_ABI_HASH 0x22bf37149da09ff4ULL
 
 // ABIVersion changes whenever anything in this file changes meaning without changing shape.
 // The hash over shapes and this number is what two sides compare; a mismatch means: stay on TCP.
@@ -239,7 +239,8 @@ struct sd_slot_header {
 	uint32_t attached[2]; // writer: end i
 	uint32_t err[2]; // writer: end i
 	uint32_t rd_shut[2]; // writer: end i
-	uint8_t pad6[16];
+	uint32_t in_edges[2]; // InEdges, OutEdges: writer, reader: who shares end i (locked add)
+	uint32_t out_edges[2]; // InEdges, OutEdges: writer, reader: who shares end i (locked add)
 };
 _Static_assert(sizeof(struct sd_slot_header) == 64, "SlotHeader");
 _Static_assert(offsetof(struct sd_slot_header, cookie) == 0, "SlotHeader.Cookie");
@@ -248,7 +249,8 @@ _Static_assert(offsetof(struct sd_slot_header, pad2) == 20, "SlotHeader.");
 _Static_assert(offsetof(struct sd_slot_header, attached) == 24, "SlotHeader.Attached");
 _Static_assert(offsetof(struct sd_slot_header, err) == 32, "SlotHeader.Err");
 _Static_assert(offsetof(struct sd_slot_header, rd_shut) == 40, "SlotHeader.RdShut");
-_Static_assert(offsetof(struct sd_slot_header, pad6) == 48, "SlotHeader.");
+_Static_assert(offsetof(struct sd_slot_header, in_edges) == 48, "SlotHeader.InEdges");
+_Static_assert(offsetof(struct sd_slot_header, out_edges) == 56, "SlotHeader.OutEdges");
 
 // Slot is the control block of one connection.
 struct sd_slot {

@@ -14,7 +14,6 @@ struct sd_member {
 	uint32_t events; /* as the program asked */
 	uint64_t data;	 /* the program's */
 	uint32_t bit;	 /* in the set's bell, while ours */
-	uint8_t is_set;	 /* what was registered: the number may name a set later */
 	uint8_t ours;	 /* its connection is attached */
 	uint8_t disabled; /* EPOLLONESHOT has fired */
 	uint8_t hot;	 /* on the list of members to evaluate */
@@ -28,6 +27,9 @@ struct sd_member {
 	int64_t recent_ns; /* when it was marked last, or asked for room */
 	uint64_t seen_tcp;  /* bytes received on the anchor at the last evaluation, while on TCP */
 	uint64_t seen_tail; /* Tail at the last evaluation: an edge needs a later one */
+	uint32_t in_edges, out_edges; /* those that the last evaluation saw */
+	struct sd_set *inner; /* what was registered, whatever its number names later; NULL: no set */
+	uint64_t inner_secret; /* no record of another has it */
 	struct sd_conn *conn;
 	struct sd_set *set;
 	struct sd_member *hot_next, *hot_prev, *recent_next, *conn_next, *left_next;
@@ -101,5 +103,6 @@ int sd_set_relook(struct sd_set *s);
 int sd_set_due(struct sd_set *s); /* that time has come */
 void sd_member_heat(struct sd_member *m);
 void sd_member_cool(struct sd_member *m);
+int sd_member_edged(struct sd_member *m); /* since its last evaluation, by a call that changes nothing, perhaps */
 #pragma GCC visibility pop
 #endif

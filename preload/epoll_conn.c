@@ -44,9 +44,30 @@ void sd_members_given_back(struct sd_conn *c)
 	sd_mutex_unlock(&sd_promote_mutex);
 }
 
+int sd_member_edged(struct sd_member *m)
+{
+	struct sd_slot_header *h = &m->conn->slot->hdr;
+	int in = sd_load(&h->in_edges[m->conn->end]) != m->in_edges;
+	int out = sd_load(&h->out_edges[m->conn->end]) != m->out_edges;
+	return (in && out) || (in && (m->events & EPOLLIN)) || (out && (m->events & EPOLLOUT));
+}
+
+/* Other processes that have the connection watch it, too. */
+static void tell_sharers(struct sd_conn *c, uint32_t events)
+{
+	if (!sd_peek(&sd_in(c)->rx_lock.mode))
+		return;
+	if (events & EPOLLIN)
+		sd_add(&c->slot->hdr.in_edges[c->end], 1);
+	if (events & EPOLLOUT)
+		sd_add(&c->slot->hdr.out_edges[c->end], 1);
+	sd_watch_fire(&sd_in(c)->rx_watch, sd_g.bells, 1);
+}
+
 /* An edge for whoever watches it for one of these, whatever it shows. */
 void sd_members_edge(struct sd_conn *c, uint32_t events)
 {
+	tell_sharers(c, events);
 	if (sd_peek(&c->members) == NULL)
 		return;
 	sd_mutex_lock(&sd_promote_mutex);

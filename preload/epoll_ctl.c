@@ -202,7 +202,7 @@ void sd_member_unlink(struct sd_member *m)
 	if (m->conn)
 		leave_connection(m);
 	s->members--;
-	s->inner -= m->is_set;
+	s->inner -= m->inner != NULL;
 	sd_member_cool(m);
 	if (s->by_fd[m->fd] == m)
 		s->by_fd[m->fd] = NULL;
@@ -331,7 +331,8 @@ static int with_record(struct sd_set *s, int op, int fd, struct epoll_event *ev)
 	m->events = ev->events;
 	m->data = ev->data.u64;
 	m->set = s;
-	m->is_set = sd_set_of(fd) != NULL;
+	m->inner = sd_set_of(fd);
+	m->inner_secret = m->inner ? m->inner->secret : 0;
 	int attached = c && sd_attached(c), told = attached && !(ev->events & EPOLLEXCLUSIVE);
 	long r = sd_set_kernel(s, op, fd, told ? sd_anchor_events(c, ev->events) : ev->events, m->tag);
 	if (r == 0 && !grow(&s->by_fd, &s->fds, fd)) {
@@ -345,7 +346,7 @@ static int with_record(struct sd_set *s, int op, int fd, struct epoll_event *ev)
 	forget(s, fd);
 	s->by_fd[fd] = m;
 	s->members++;
-	s->inner += m->is_set;
+	s->inner += m->inner != NULL;
 	if (c)
 		follow(m, c, attached, told);
 	return 0;

@@ -17,13 +17,15 @@ static uint64_t received_on_tcp(struct sd_member *m)
 static void remember(struct sd_member *m)
 {
 	m->seen_tail = sd_load(&sd_in(m->conn)->tx.tail);
+	m->in_edges = sd_load(&m->conn->slot->hdr.in_edges[m->conn->end]);
+	m->out_edges = sd_load(&m->conn->slot->hdr.out_edges[m->conn->end]);
 	if (m->events & EPOLLET)
 		m->seen_tcp = received_on_tcp(m);
 }
 
 static int arrived(struct sd_member *m)
 {
-	return sd_load(&sd_in(m->conn)->tx.tail) != m->seen_tail || received_on_tcp(m) != m->seen_tcp;
+	return sd_load(&sd_in(m->conn)->tx.tail) != m->seen_tail || received_on_tcp(m) != m->seen_tcp || sd_member_edged(m);
 }
 
 /* Whether a mark is worth an evaluation. A reader tells of room that may not be enough, which is no edge. */
@@ -168,7 +170,7 @@ static void anchor_event(struct sd_member *m, uint32_t e)
 	/* Which bit is new the kernel does not say: on TCP an edge too many is better than one too few. */
 	if (!m->hot)
 		sd_member_place(m);
-	if ((ends & ~m->reported) || (!ends && rx_tcp && (e & EPOLLIN)) || (e & m->events & (EPOLLOUT | EPOLLPRI)))
+	if ((ends & ~m->reported) || sd_member_edged(m) || (!ends && rx_tcp && (e & EPOLLIN)) || (e & m->events & (EPOLLOUT | EPOLLPRI)))
 		sd_member_heat(m);
 }
 
@@ -189,8 +191,8 @@ int sd_set_told(struct sd_set *s, const struct epoll_event *e, struct sd_member 
 	}
 	if ((*m)->disabled)
 		return 0;
-	struct sd_set *inner = (*m)->is_set ? sd_set_of((*m)->fd) : NULL;
-	return inner == NULL || sd_set_ready(inner);
+	struct sd_set *inner = (*m)->inner;
+	return inner == NULL || inner->secret != (*m)->inner_secret || sd_set_ready(inner);
 }
 
 /* The kernel's events become the program's, in place, or make members hot. */

@@ -178,7 +178,9 @@ type SlotHeader struct {
 	Attached [2]uint32 // writer: end i; 1 = it has mapped the slot and reads what is put into it
 	Err      [2]uint32 // writer: end i; errno that its next call must report once, 0 = none
 	RdShut   [2]uint32 // writer: end i; 1 = shutdown(SHUT_RD) was called
-	_        [16]byte
+	// InEdges, OutEdges: writer, reader: who shares end i (locked add); calls there that wake whoever watches it for
+	// input, for output, whatever they change. Not counted while one process uses the end.
+	InEdges, OutEdges [2]uint32
 }
 
 // Slot is the control block of one connection.
