@@ -62,6 +62,7 @@ struct sd_set {
 
 #define SD_SETTLE_NS 1000000 /* store buffers have drained by then */
 #define SD_CLOSED 0x80000000u
+#define SD_ROOM (EPOLLOUT | EPOLLWRNORM) /* two names of one thing */
 #define SD_TAG_FDS (1ull << 20)
 _Static_assert(SD_FD_MAX <= SD_TAG_FDS, "a number fits into a tag");
 #pragma GCC visibility push(hidden)
@@ -69,7 +70,7 @@ extern struct sd_set *sd_sets; /* all of this process; guarded by sd_promote_mut
 int sd_set_ctl(struct sd_set *s, int op, int fd, struct epoll_event *ev);
 int sd_set_wait(struct sd_set *s, struct epoll_event *ev, int max, int64_t deadline_ns, const void *sigmask);
 uint32_t sd_member_mask(struct sd_member *m);
-/* sd_member_want_out: where mask lacks the room asked for, the reader will tell; EPOLLOUT if it became so meanwhile. */
+/* sd_member_want_out: where mask lacks the room asked for, the reader will tell; what was asked for if it became so meanwhile. */
 uint32_t sd_member_want_out(struct sd_set *s, struct sd_member *m, uint32_t mask);
 void sd_set_harvest(struct sd_set *s);
 /* sd_set_order: of what became hot behind before; sd_member_place: its place there, before it becomes hot. */

@@ -49,7 +49,7 @@ int sd_member_edged(struct sd_member *m)
 	struct sd_slot_header *h = &m->conn->slot->hdr;
 	int in = sd_load(&h->in_edges[m->conn->end]) != m->in_edges;
 	int out = sd_load(&h->out_edges[m->conn->end]) != m->out_edges;
-	return (in && out) || (in && (m->events & EPOLLIN)) || (out && (m->events & EPOLLOUT));
+	return (in && out) || (in && (m->events & (EPOLLIN | EPOLLRDNORM))) || (out && (m->events & SD_ROOM));
 }
 
 /* Other processes that have the connection watch it, too. */
@@ -121,7 +121,7 @@ void sd_members_closed(struct sd_conn *c)
 	sd_mutex_unlock(&sd_promote_mutex);
 }
 
-/* A send found the ring full: the program will wait for EPOLLOUT. */
+/* A send found the ring full: the program will wait for room. */
 void sd_members_want_out(struct sd_conn *c)
 {
 	struct sd_rx theirs = {.d = sd_out(c)};
@@ -130,7 +130,7 @@ void sd_members_want_out(struct sd_conn *c)
 	sd_mutex_lock(&sd_promote_mutex);
 	for (struct sd_member *m = c->members; m; m = m->conn_next) {
 		struct sd_set *s = m->set;
-		if (!(m->events & EPOLLOUT) || !m->ours)
+		if (!(m->events & SD_ROOM) || !m->ours)
 			continue;
 		sd_mutex_lock(&s->mutex);
 		m->tx_armed = 1;

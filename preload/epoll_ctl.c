@@ -11,7 +11,7 @@ uint32_t sd_anchor_events(struct sd_conn *c, uint32_t events)
 	struct sd_direction *out = sd_out(c);
 	uint32_t og = sd_tx_gen(out), e = EPOLLIN | EPOLLRDHUP | EPOLLET | (events & EPOLLPRI);
 	if (og == 0 || sd_class_of(out, og) == SD_CLASS_TCP)
-		e |= events & EPOLLOUT;
+		e |= events & SD_ROOM;
 	return e;
 }
 
@@ -186,7 +186,7 @@ static void leave_connection(struct sd_member *m)
 			break;
 		}
 	m->conn = NULL;
-	m->ours = m->on_tcp = m->recent = 0;
+	m->ours = m->on_tcp = m->recent = m->tx_armed = 0;
 }
 
 /* What becomes of it the kernel knows, but for one that is closed, or has fired and is not to be told of again. */

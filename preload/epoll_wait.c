@@ -32,7 +32,7 @@ static int arrived(struct sd_member *m)
 static int news(struct sd_member *m)
 {
 	return !(m->events & EPOLLET) || arrived(m) ||
-	       (m->tx_armed && (sd_member_mask(m) & ~m->reported & (EPOLLOUT | EPOLLRDHUP | EPOLLHUP | EPOLLERR)));
+	       (m->tx_armed && (sd_member_mask(m) & ~m->reported & (SD_ROOM | EPOLLRDHUP | EPOLLHUP | EPOLLERR)));
 }
 
 void sd_member_recent(struct sd_member *m)
@@ -72,21 +72,22 @@ static uint32_t has_room(struct sd_set *s, struct sd_member *m, uint32_t out)
 	return out;
 }
 
-/* Not writable and asked for: have the reader tell us. Returns EPOLLOUT if it became so meanwhile. */
+/* Not writable and asked for: have the reader tell us. Returns what was asked for if it became so meanwhile. */
 uint32_t sd_member_want_out(struct sd_set *s, struct sd_member *m, uint32_t mask)
 {
 	struct sd_conn *c = m->conn;
-	if ((mask & EPOLLOUT) || !(m->events & EPOLLOUT))
+	uint32_t room = m->events & SD_ROOM;
+	if ((mask & SD_ROOM) || !room)
 		return has_room(s, m, 0);
 	if (sd_tx_gen(sd_out(c)) == 0)
 		return 0;
 	if (m->tx_armed)
-		return sd_tx_at_last(&c->tx) ? has_room(s, m, EPOLLOUT) : 0;
+		return sd_tx_at_last(&c->tx) ? has_room(s, m, room) : 0;
 	m->tx_armed = 1;
 	sd_member_recent(m); /* the reader's Head may still be in its store buffer */
 	if (m->bit >= SD_MEMBERS_PER_BELL || !sd_watch_arm(&sd_out(c)->tx_watch, s->waker.bell, m->bit))
 		s->lame = 1;
-	return sd_tx_at_last(&c->tx) || (sd_member_mask(m) & EPOLLOUT) ? has_room(s, m, EPOLLOUT) : 0;
+	return sd_tx_at_last(&c->tx) || (sd_member_mask(m) & SD_ROOM) ? has_room(s, m, room) : 0;
 }
 
 /* What the mask tells of must be what seen_tail remembers, or an arrival makes two edges. */
@@ -170,7 +171,8 @@ static void anchor_event(struct sd_member *m, uint32_t e)
 	/* Which bit is new the kernel does not say: on TCP an edge too many is better than one too few. */
 	if (!m->hot)
 		sd_member_place(m);
-	if ((ends & ~m->reported) || sd_member_edged(m) || (!ends && rx_tcp && (e & EPOLLIN)) || (e & m->events & (EPOLLOUT | EPOLLPRI)))
+	if ((ends & ~m->reported) || sd_member_edged(m) || (!ends && rx_tcp && (e & EPOLLIN)) ||
+	    (e & m->events & (SD_ROOM | EPOLLPRI)))
 		sd_member_heat(m);
 }
 

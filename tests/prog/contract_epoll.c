@@ -143,15 +143,15 @@ static void blocked_wait_edge(struct link *l)
 	blocked_wait(l, EPOLLET);
 }
 
-static void space(struct link *l, uint32_t flags)
+static void space(struct link *l, uint32_t names)
 {
-	int ep = set_of(l->s, EPOLLOUT | flags);
-	EQ(events(ep, NOW), EPOLLOUT);
+	int ep = set_of(l->s, names);
+	EQ(events(ep, NOW), names);
 	for (int i = 0; i < 3; i++) {
 		size_t n = stuff(l);
 		EQ(events(ep, SHORT), 0);
 		post_asleep(l, OP_RECV, (long)n);
-		EQ(events(ep, LONG), EPOLLOUT);
+		EQ(events(ep, LONG), names);
 		EQ(answer(l), n);
 		EQ(ready(l->s, POLLOUT), POLLOUT);
 	}
@@ -159,7 +159,17 @@ static void space(struct link *l, uint32_t flags)
 
 static void space_level(struct link *l)
 {
-	space(l, 0);
+	space(l, EPOLLOUT);
+}
+
+static void space_by_its_other_name(struct link *l)
+{
+	space(l, EPOLLWRNORM);
+}
+
+static void space_by_both_names(struct link *l)
+{
+	space(l, EPOLLOUT | EPOLLWRNORM);
 }
 
 // Space may come as several edges; after the last of them there is none left.
@@ -235,6 +245,8 @@ const struct check epoll_checks[] = {
 	{"epoll_blocked_wait_edge", blocked_wait_edge, false},
 	{"epoll_blocked_wait_edge_cold", blocked_wait_edge, true},
 	{"epoll_space_level", space_level, false},
+	{"epoll_space_by_its_other_name", space_by_its_other_name, false},
+	{"epoll_space_by_both_names", space_by_both_names, false},
 	{"epoll_space_edge", space_edge, false},
 	{"epoll_hang_ups_level", hang_ups_level, false},
 	{"epoll_hang_ups_edge", hang_ups_edge, false},
