@@ -38,7 +38,7 @@ func (s *State) mask(f int32) (must, may int32) {
 			may = evIn | evRdNorm
 		}
 	case unixSocket:
-		must = evOut | evWrNorm
+		must = evOut | evWrNorm | evWrBand
 		if len(file.passed) > 0 || file.peer == none {
 			must |= evIn | evRdNorm
 		}

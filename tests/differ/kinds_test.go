@@ -82,7 +82,8 @@ func (d *drawer) drawShutdown(p int32) {
 
 var pollEvents = []int32{syscall.EPOLLIN, syscall.EPOLLOUT, syscall.EPOLLIN | syscall.EPOLLOUT, syscall.EPOLLRDHUP, 0,
 	syscall.EPOLLIN | syscall.EPOLLRDHUP, syscall.EPOLLIN | syscall.EPOLLOUT | syscall.EPOLLRDNORM | syscall.EPOLLWRNORM,
-	syscall.EPOLLPRI, syscall.EPOLLPRI | syscall.EPOLLIN, syscall.EPOLLPRI | syscall.EPOLLOUT | syscall.EPOLLRDHUP}
+	syscall.EPOLLPRI, syscall.EPOLLPRI | syscall.EPOLLIN, syscall.EPOLLPRI | syscall.EPOLLOUT | syscall.EPOLLRDHUP,
+	syscall.EPOLLRDNORM, syscall.EPOLLWRNORM, syscall.EPOLLRDBAND | syscall.EPOLLWRBAND}
 
 func (d *drawer) drawPoll(p int32) {
 	fd2, ms := int32(-1), int32(0)
