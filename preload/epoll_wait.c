@@ -23,15 +23,18 @@ static void remember(struct sd_member *m)
 		m->seen_tcp = received_on_tcp(m);
 }
 
+/* What arrives is an edge for one that asks for input, by any of its names. */
 static int arrived(struct sd_member *m)
 {
-	return sd_load(&sd_in(m->conn)->tx.tail) != m->seen_tail || received_on_tcp(m) != m->seen_tcp || sd_member_edged(m);
+	if (!(m->events & (EPOLLIN | EPOLLPRI | EPOLLRDNORM | EPOLLRDBAND)))
+		return 0;
+	return sd_load(&sd_in(m->conn)->tx.tail) != m->seen_tail || received_on_tcp(m) != m->seen_tcp;
 }
 
 /* Whether a mark is worth an evaluation. A reader tells of room that may not be enough, which is no edge. */
 static int news(struct sd_member *m)
 {
-	return !(m->events & EPOLLET) || arrived(m) ||
+	return !(m->events & EPOLLET) || arrived(m) || sd_member_edged(m) ||
 	       (m->tx_armed && (sd_member_mask(m) & ~m->reported & (SD_ROOM | EPOLLRDHUP | EPOLLHUP | EPOLLERR)));
 }
 
@@ -103,7 +106,7 @@ static uint32_t evaluate(struct sd_set *s, struct sd_member *m)
 	do {
 		remember(m);
 		mask = sd_member_mask(m);
-	} while ((m->events & EPOLLET) && arrived(m) && ++tries < 4);
+	} while ((m->events & EPOLLET) && (arrived(m) || sd_member_edged(m)) && ++tries < 4);
 	mask |= sd_member_want_out(s, m, mask);
 	if (mask)
 		s->peer_cpu = sd_peek(&sd_in(m->conn)->tx.cpu);
@@ -162,7 +165,7 @@ static int collect(struct sd_set *s, struct sd_member *last, struct epoll_event 
 static void anchor_event(struct sd_member *m, uint32_t e)
 {
 	struct sd_conn *c = m->conn;
-	int rx_tcp = sd_rx_on_tcp(sd_in(c)) && (!(m->events & EPOLLET) || received_on_tcp(m) != m->seen_tcp);
+	int rx_tcp = sd_rx_on_tcp(sd_in(c)) && (!(m->events & EPOLLET) || arrived(m));
 	uint32_t ends = e & (EPOLLRDHUP | EPOLLHUP | EPOLLERR);
 	if (ends)
 		sd_conn_hung_up(c, c->fd, ends & (EPOLLRDHUP | EPOLLHUP));

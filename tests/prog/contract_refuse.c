@@ -231,6 +231,29 @@ static void by_set(int fd)
 static void part_wakes_poll(struct link *l) { part_is_read(l, by_poll); }
 static void part_wakes_a_set(struct link *l) { part_is_read(l, by_set); }
 
+// Who was told of room, and has it, is not told again when a little is read.
+static void refused_then_quiet(struct link *l)
+{
+	struct epoll_event v;
+	int e[2], again = 0;
+	refused(l, e);
+	int ep = watched(e[0], EPOLLOUT | EPOLLET);
+	EQ(epoll_wait(ep, &v, 1, 0), 1);
+	size_t n = taken_at_once(e[0], 64 << 10);
+	EQ(epoll_wait(ep, &v, 1, LONG), 1);
+	drain(e[1], n);
+	for (int i = 0; i < 1000 && epoll_wait(ep, &v, 1, 20) != 0; i++)
+		;
+	for (int i = 0; i < 200; i++) {
+		round_trip(e);
+		again += epoll_wait(ep, &v, 1, 0);
+	}
+	EQ(again, 0);
+	close(ep);
+	close(e[0]);
+	close(e[1]);
+}
+
 const struct check refuse_checks[] = {
 	{"refused_then_polls", refused_then_polls, true},
 	{"refused_then_selects", refused_then_selects, true},
@@ -239,6 +262,7 @@ const struct check refuse_checks[] = {
 	{"refused_then_waits_outside", refused_then_waits_outside, true},
 	{"refused_while_another_waits", refused_while_another_waits, true},
 	{"refused_while_another_waits_outside", refused_while_another_waits_outside, true},
+	{"refused_then_quiet", refused_then_quiet, true},
 	{"refused_then_looks", refused_then_looks, true},
 	{"refused_then_waits_briefly", refused_then_waits_briefly, true},
 	{"refused_in_a_busy_set", refused_in_a_busy_set, true},
