@@ -350,7 +350,7 @@ func (s *State) settleReady(ep int32, reported []int32) {
 		case i >= 0 && it.events&evOneShot != 0:
 			it.off, it.maybe = true, false
 		case i >= 0 && it.events&evET != 0:
-			it.maybe = may&it.interest() != 0 || s.late
+			it.maybe = may&it.interest() != 0
 		case i >= 0:
 			again = append(again, int32(at))
 		case listed && (must|may)&it.interest() != 0:
