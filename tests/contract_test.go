@@ -45,6 +45,9 @@ func contract(t *testing.T, m harness.Mode, ours, peers bool, peer, role, family
 		if m.Both() {
 			cmd.Env = append(cmd.Env, "SD_WANT_PROMOTED=1")
 		}
+		if ours {
+			cmd.Env = append(cmd.Env, "SD_WANT_OWN_PROMOTED=1")
+		}
 		cmd.Env = append(cmd.Env, "SD_PEER_PREFIX="+prefix, "SD_OUTSIDER="+outsider, "SD_MODULE="+module)
 		lanes[i] = harness.Start(t, cmd)
 	}

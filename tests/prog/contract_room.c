@@ -47,6 +47,8 @@ void round_trip(int end[2])
 	}
 }
 
+bool own_promote(void) { return getenv("SD_WANT_OWN_PROMOTED") != NULL; }
+
 void warm(int end[2], bool promote)
 {
 	uint64_t before = 0;
@@ -102,7 +104,7 @@ static size_t holds(struct link *l, bool by_kernel, struct sizes s, bool before,
 {
 	int e[2];
 	pair(l, by_kernel, s, before, e);
-	warm(e, !by_kernel && getenv("SD_WANT_PROMOTED"));
+	warm(e, !by_kernel && own_promote());
 	if (!before) {
 		size(e[0], SO_SNDBUF, s.send);
 		size(e[1], SO_RCVBUF, s.recv);

@@ -10,6 +10,7 @@ struct sizes { int send, recv; }; // 0: as they are
 // pair makes it, end 0 the sender's. Set before it is made, the size of the receive buffer is the listener's.
 void pair(struct link *l, bool by_kernel, struct sizes s, bool before, int end[2]);
 void warm(int end[2], bool promote);
+bool own_promote(void); // both ends are under libsd, whatever the peer is
 void round_trip(int end[2]);
 // taken fills it: it refuses after a while, too, though nothing is on its way on TCP.
 size_t taken(int fd);
