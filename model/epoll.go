@@ -12,7 +12,11 @@ type item struct {
 	events int32 // without ERR and HUP, which are always meant
 	off    bool  // EPOLLONESHOT has fired
 	maybe  bool  // it may be on the ready list
+	extra  int8  // late only: how often it was reported though it was not certainly on it
 }
+
+// mostExtra: a connection moves to rings and back, and each move may be an edge.
+const mostExtra = 2
 
 // Keys of a wake-up: the events that it is about.
 const (
@@ -65,7 +69,7 @@ func (n step) epCtl() []Branch {
 		if set.items[at].events&evExclusive != 0 {
 			return n.fail(einval)
 		}
-		set.items[at] = item{file: f, fd: fd, events: events, maybe: set.items[at].maybe}
+		set.items[at] = item{file: f, fd: fd, events: events, maybe: set.items[at].maybe, extra: set.items[at].extra}
 	case syscall.EPOLL_CTL_DEL:
 		if at == none {
 			return n.fail(enoent)
@@ -159,7 +163,7 @@ func (s *State) markReady(ep, at int32) {
 	if !slices.Contains(set.ready, at) {
 		set.ready = append(set.ready, at)
 	}
-	s.wakeFile(ep, evIn|evRdNorm)
+	s.wakeFile(ep, evIn) // by this name alone
 }
 
 // perhaps says that events may have come to those who watch an endpoint.
@@ -350,7 +354,10 @@ func (s *State) settleReady(ep int32, reported []int32) {
 		case i >= 0 && it.events&evOneShot != 0:
 			it.off, it.maybe = true, false
 		case i >= 0 && it.events&evET != 0:
-			it.maybe = may&it.interest() != 0
+			if s.late && !listed && it.extra < mostExtra {
+				it.extra++
+			}
+			it.maybe = may&it.interest() != 0 || s.late && it.extra < mostExtra
 		case i >= 0:
 			again = append(again, int32(at))
 		case listed && (must|may)&it.interest() != 0:

@@ -144,7 +144,7 @@ const (
 // New is a world with one process, whose descriptors 0, 1 and 2 are taken.
 //
 // Late: to a poll that has something else to report, FIN and RST may be as if they were still on their
-// way, until a call on the endpoint has reported them; and an edge may be reported again.
+// way, until a call on the endpoint has reported them; and an edge may be reported again, twice at most.
 func New(late bool) *State {
 	s := &State{late: late, files: []file{{kind: otherFile, refs: 3}}}
 	s.procs = []process{{alive: true, fds: []descriptor{{}, {}, {}}}}

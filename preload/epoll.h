@@ -30,6 +30,7 @@ struct sd_member {
 	uint32_t in_edges, out_edges; /* those that the last evaluation saw */
 	struct sd_set *inner; /* what was registered, whatever its number names later; NULL: no set */
 	uint64_t inner_secret; /* no record of another has it */
+	uint32_t inner_edges;  /* its edges, as of when it was told last */
 	struct sd_conn *conn;
 	struct sd_set *set;
 	struct sd_member *hot_next, *hot_prev, *recent_next, *conn_next, *left_next;
@@ -45,6 +46,9 @@ struct sd_set {
 	uint8_t plain;	/* there may be members without a record */
 	uint8_t full;	/* the kernel's events took all room of the last look */
 	uint8_t lame;	/* a watch or bell was not to be had: look every millisecond */
+	uint8_t shown;	/* show_fd can be read, and so the kernel set is ready */
+	int show_fd;	/* an eventfd in the kernel set of a nested one whose rings were ready; -1 */
+	uint32_t edges; /* of its members: edges of itself in an outer set */
 	int fd;	       /* one of its numbers */
 	uint32_t refs; /* its numbers in this process; guarded by sd_promote_mutex */
 	int owner;	/* pid whose the bell, the waker and the watches are: of who made it, or adopted it after fork */
@@ -82,6 +86,7 @@ void sd_member_marked(struct sd_member *m);
 /* sd_set_tagged: 1 if the data is a tag of the set's; *m: the member, NULL for the waker or one that is gone. */
 int sd_set_tagged(struct sd_set *s, uint64_t data, struct sd_member **m);
 static inline uint64_t sd_waker_tag(struct sd_set *s) { return s->secret; }
+static inline uint64_t sd_show_tag(struct sd_set *s) { return s->secret ^ 1; }
 long sd_set_kernel(struct sd_set *s, int op, int fd, uint32_t events, uint64_t data);
 void sd_set_wake(struct sd_set *s);
 void sd_set_awake(struct sd_set *s); /* a thread leaves, that may have slept: the last one ends a set that is closed */
@@ -103,6 +108,9 @@ void sd_member_recent(struct sd_member *m);
 int sd_set_relook(struct sd_set *s);
 int sd_set_due(struct sd_set *s); /* that time has come */
 void sd_member_heat(struct sd_member *m);
+void sd_member_keep(struct sd_member *m); /* hot, which is no edge */
+void sd_set_show(struct sd_set *s, int ready); /* in the kernel set */
+int sd_inner_told(struct sd_member *m);	       /* the kernel tells of it: 1 if that is an event */
 void sd_member_cool(struct sd_member *m);
 int sd_member_edged(struct sd_member *m); /* since its last evaluation, by a call that changes nothing, perhaps */
 #pragma GCC visibility pop

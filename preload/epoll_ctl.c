@@ -35,6 +35,12 @@ static long tell_kernel(struct sd_member *m, uint32_t events)
 
 void sd_member_heat(struct sd_member *m)
 {
+	m->set->edges++;
+	sd_member_keep(m);
+}
+
+void sd_member_keep(struct sd_member *m)
+{
 	struct sd_set *s = m->set;
 	if (m->hot)
 		return;
@@ -271,7 +277,7 @@ void sd_member_put_back(struct sd_member *m, uint32_t told)
 		return;
 	make_waking(m->set); /* by which the set's own descriptor shows it */
 	m->owed |= told;
-	sd_member_heat(m);
+	sd_member_keep(m);
 }
 
 /* The member's connection may move to rings, or is there already. Without a waker it could not follow. */

@@ -32,7 +32,7 @@ static void begin(struct sd_set *s, int fd)
 	s->fd = fd;
 	s->refs = 1;
 	s->owner = sd_g.pid;
-	s->waker.fd = -1;
+	s->waker.fd = s->show_fd = -1;
 	if (sd_sys(SYS_getrandom, &s->secret, sizeof s->secret, 0) != sizeof s->secret)
 		s->secret = sd_tsc() * 0x9E3779B97F4A7C15ull ^ (uintptr_t)s;
 	if (sd_load(&s->users) & SD_CLOSED)
@@ -65,12 +65,21 @@ void sd_set_alias(struct sd_set *s, int to)
 		sd_put_set(to, &s->ent);
 }
 
+static void no_show(struct sd_set *s)
+{
+	if (s->show_fd >= 0)
+		sd_unhide(s->show_fd);
+	s->show_fd = -1;
+	s->shown = 0;
+}
+
 void sd_set_orphan(struct sd_set *s)
 {
 	s->waker.bell = -1; /* its owner gives it back */
 	if (s->waker.fd >= 0)
 		sd_waker_fini(&s->waker);
 	s->waker.fd = -1;
+	no_show(s);
 	s->waker.waiting = s->nested;
 	s->waking = 0;
 	s->bell = NULL;
@@ -94,6 +103,7 @@ static void end(struct sd_set *s)
 		sd_set_orphan(s);
 	if (s->waker.fd >= 0)
 		sd_waker_fini(&s->waker);
+	no_show(s);
 	free(s->by_fd);
 	free(s->by_bit);
 	s->by_fd = s->by_bit = NULL;
@@ -142,6 +152,8 @@ void sd_set_moved(int fd, int to)
 		sd_mutex_lock(&s->mutex);
 		if (s->fd == fd)
 			s->fd = to;
+		if (s->show_fd == fd)
+			s->show_fd = to;
 		sd_mutex_unlock(&s->mutex);
 	}
 	sd_mutex_unlock(&sd_promote_mutex);

@@ -1,9 +1,12 @@
 /* A set whose own descriptor is waited on: by another set, by poll or by select. Its readiness must
  * show in the kernel, so its bell counts as parked for good and every mark rings the waker, which is
- * a member of the kernel set. What the kernel then reports is checked against the rings. */
+ * a member of the kernel set: that is the edge. What the kernel then reports is checked against the rings; while they
+ * are ready an eventfd in the kernel set can be read: that is the level, which becomes an edge by itself only
+ * when it begins. */
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/eventfd.h>
 
 #include "epoll.h"
 
@@ -62,9 +65,10 @@ static int others_ready(struct sd_set *s)
 		r = sd_set_look(s, ev, MANY);
 		for (long i = 0; i < r; i++) {
 			struct sd_member *m;
-			if (!sd_set_told(s, &ev[i], &m))
+			if (ev[i].data.u64 == sd_show_tag(s) || !sd_set_told(s, &ev[i], &m))
 				continue;
 			ready = 1;
+			s->edges++; /* or of what was there already: on TCP one too many is better than one too few */
 			if (m)
 				sd_member_put_back(m, ev[i].events);
 		}
@@ -72,8 +76,28 @@ static int others_ready(struct sd_set *s)
 	return ready;
 }
 
-/* 1 if epoll_wait on the set would report something now. */
-int sd_set_ready(struct sd_set *s)
+void sd_set_show(struct sd_set *s, int ready)
+{
+	uint64_t n = 1;
+	if (ready == s->shown)
+		return;
+	if (s->show_fd < 0) {
+		int fd = sd_sys(SYS_eventfd2, 0, EFD_CLOEXEC | EFD_NONBLOCK);
+		fd = fd < 0 ? fd : sd_hide(fd);
+		if (fd < 0 || sd_set_kernel(s, EPOLL_CTL_ADD, fd, EPOLLIN, sd_show_tag(s)) < 0) {
+			if (fd >= 0)
+				sd_unhide(fd);
+			sd_set_wake(s); /* a level by edges */
+			return;
+		}
+		s->show_fd = fd;
+	}
+	sd_sys(ready ? SYS_write : SYS_read, s->show_fd, &n, sizeof n);
+	s->shown = ready;
+}
+
+/* 1 if epoll_wait on the set would report something now. *edges: what it has had by then. */
+static int ready_since(struct sd_set *s, uint32_t *edges)
 {
 	int ready = 0;
 	sd_mutex_lock(&s->mutex);
@@ -98,10 +122,28 @@ int sd_set_ready(struct sd_set *s)
 		else
 			sd_member_cool(m);
 	}
-	if (ready && s->waking)
-		sd_waker_kick(&s->waker);
+	sd_set_show(s, ready);
+	*edges = s->edges;
 	sd_mutex_unlock(&s->mutex);
 	return ready || others;
+}
+
+int sd_set_ready(struct sd_set *s)
+{
+	uint32_t edges;
+	return ready_since(s, &edges);
+}
+
+/* Its own number alone shows what it has of the kernel's. Of the edges one may be our own, by which it showed. */
+int sd_inner_told(struct sd_member *m)
+{
+	struct sd_set *s = m->inner;
+	uint32_t edges = m->inner_edges - 1;
+	if (s == NULL || s->secret != m->inner_secret || !(s->waking || s->inner))
+		return 1;
+	int ready = ready_since(s, &edges), news = edges != m->inner_edges;
+	m->inner_edges = edges;
+	return ready && (news || !(m->events & EPOLLET));
 }
 
 int sd_nested_unsettled(void)

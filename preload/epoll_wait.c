@@ -143,7 +143,7 @@ static int report(struct sd_set *s, struct sd_member *m, struct epoll_event *ev)
 	if (m->events & EPOLLONESHOT)
 		m->disabled = 1;
 	else if (!(m->events & EPOLLET))
-		sd_member_heat(m);
+		sd_member_keep(m);
 	return 1;
 }
 
@@ -186,6 +186,8 @@ int sd_set_told(struct sd_set *s, const struct epoll_event *e, struct sd_member 
 	*m = NULL;
 	if (e->data.u64 == sd_waker_tag(s))
 		sd_waker_drain(&s->waker);
+	if (e->data.u64 == sd_show_tag(s))
+		sd_set_show(s, 0); /* who sleeps here is not to be woken for ever; what is left will show again */
 	if (!sd_set_tagged(s, e->data.u64, m))
 		return 1;
 	if (*m == NULL)
@@ -196,8 +198,7 @@ int sd_set_told(struct sd_set *s, const struct epoll_event *e, struct sd_member 
 	}
 	if ((*m)->disabled)
 		return 0;
-	struct sd_set *inner = (*m)->inner;
-	return inner == NULL || inner->secret != (*m)->inner_secret || sd_set_ready(inner);
+	return sd_inner_told(*m);
 }
 
 /* The kernel's events become the program's, in place, or make members hot. */

@@ -122,6 +122,37 @@ static void one_shot(struct link *l)
 	EQ(events(ep, LONG), EPOLLIN);
 }
 
+// An outer set with EPOLLET tells of what the inner one was told of, once.
+static void edges_outside(struct link *l, uint32_t flags)
+{
+	int inner = set_of(l->s, EPOLLIN | flags), outer = set_of(inner, EPOLLIN | EPOLLET);
+	for (int i = 1; i <= 3; i++) {
+		arrive(l, 10, 10 * (size_t)i);
+		EQ(events(outer, LONG), EPOLLIN);
+		for (int k = 0; k < 10; k++)
+			EQ(events(outer, NOW), 0);
+	}
+	EQ(events(inner, NOW), EPOLLIN);
+	EQ(events(outer, NOW), 0);
+	get(l, 30);
+	EQ(events(inner, NOW), 0);
+	EQ(events(outer, SHORT), 0);
+	arrive(l, 10, 10);
+	EQ(events(outer, LONG), EPOLLIN);
+	EQ(events(outer, SHORT), 0);
+	EQ(ready(inner, POLLIN), POLLIN);
+}
+
+static void edges_outside_a_level(struct link *l)
+{
+	edges_outside(l, 0);
+}
+
+static void edges_outside_an_edge(struct link *l)
+{
+	edges_outside(l, EPOLLET);
+}
+
 static void blocked_wait(struct link *l, uint32_t flags)
 {
 	int ep = set_of(l->s, EPOLLIN | flags);
@@ -240,6 +271,8 @@ const struct check epoll_checks[] = {
 	{"epoll_edge_again_on_new_data", edge_again_on_new_data, false},
 	{"epoll_edge_reports_all", edge_reports_all, false},
 	{"epoll_edge_found_at_add", edge_found_at_add, false},
+	{"epoll_edges_outside_a_level", edges_outside_a_level, false},
+	{"epoll_edges_outside_an_edge", edges_outside_an_edge, false},
 	{"epoll_one_shot", one_shot, false},
 	{"epoll_blocked_wait_level", blocked_wait_level, false},
 	{"epoll_blocked_wait_edge", blocked_wait_edge, false},
