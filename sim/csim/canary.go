@@ -117,7 +117,7 @@ var mistakes = []struct {
 	{"c-mod-no-rearm", "EPOLL_CTL_MOD does not look whether the member is ready", scenes("c-epoll"), edit("epoll_ctl.c",
 		"if (m->ours) {\n\t\t\t\tsd_member_heat(m);\n\t\t\t\tsd_set_wake(s);\n\t\t\t}", "")},
 	{"c-level-once", "a level is reported once", scenes("c-epoll", "c-pool"), edit("epoll_wait.c",
-		"else if (!(m->events & EPOLLET))\n\t\tsd_member_heat(m);", "")},
+		"else if (!(m->events & EPOLLET))\n\t\tsd_member_keep(m);", "")},
 	{"c-summary-late", "a publisher looks for sleepers before it marks their summary", scenes("c-park-set"), edit("bell.c",
 		"sd_or(&b->summary[member / 4096], 1ull << (member / 64 % 64));\n\tif (!sd_multi() && !sd_peek(&b->keeps) && in_force(page, e))\n\t\treturn;\n\tif (sd_load(&b->parked)) {",
 		"uint32_t parked = sd_load(&b->parked);\n\tsd_or(&b->summary[member / 4096], 1ull << (member / 64 % 64));\n\tif (!sd_multi() && !sd_peek(&b->keeps) && in_force(page, e))\n\t\treturn;\n\tif (parked) {")},
