@@ -30,7 +30,7 @@ struct sd_member {
 	uint32_t in_edges, out_edges; /* those that the last evaluation saw */
 	struct sd_set *inner; /* what was registered, whatever its number names later; NULL: no set */
 	uint64_t inner_secret; /* no record of another has it */
-	uint32_t inner_edges;  /* its edges, as of when it was told last */
+	uint32_t inner_edges;  /* its edges, as of when it was told last; one less: whatever it shows is news */
 	struct sd_conn *conn;
 	struct sd_set *set;
 	struct sd_member *hot_next, *hot_prev, *recent_next, *conn_next, *left_next;

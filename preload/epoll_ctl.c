@@ -273,6 +273,7 @@ void sd_set_adopt(struct sd_set *s)
  * number is closed while a duplicate lives. */
 void sd_member_put_back(struct sd_member *m, uint32_t told)
 {
+	m->inner_edges--;
 	if (!(m->events & (EPOLLET | EPOLLONESHOT)) || tell_kernel(m, m->events) == 0)
 		return;
 	make_waking(m->set); /* by which the set's own descriptor shows it */
@@ -405,6 +406,7 @@ int sd_set_ctl(struct sd_set *s, int op, int fd, struct epoll_event *ev)
 			m->data = ev->data.u64;
 			m->disabled = 0;
 			m->reported = m->owed = 0;
+			m->inner_edges--;
 			if (m->ours) {
 				sd_member_heat(m);
 				sd_set_wake(s);

@@ -111,7 +111,8 @@ static int ready_since(struct sd_set *s, uint32_t *edges)
 	int others = others_ready(s); /* takes what the waker has: marks are harvested after it */
 	sd_set_harvest(s);
 	sd_set_order(s, before);
-	sd_set_relook(s);
+	if (sd_set_relook(s) && s->shown)
+		sd_set_wake(s); /* nobody has made it an edge */
 	for (struct sd_member *m = s->hot_head, *next; m && !ready; m = next) {
 		next = m->hot_next;
 		uint32_t mask = m->disabled ? 0 : sd_member_mask(m);
@@ -143,7 +144,9 @@ int sd_inner_told(struct sd_member *m)
 		return 1;
 	int ready = ready_since(s, &edges), news = edges != m->inner_edges;
 	m->inner_edges = edges;
-	return ready && (news || !(m->events & EPOLLET));
+	if (!ready && (m->events & EPOLLONESHOT))
+		sd_member_put_back(m, 0); /* for the kernel it has fired */
+	return ready && (news || !(m->events & EPOLLET) || (m->events & EPOLLONESHOT));
 }
 
 int sd_nested_unsettled(void)

@@ -141,6 +141,43 @@ static void edges_outside(struct link *l, uint32_t flags)
 	EQ(events(outer, LONG), EPOLLIN);
 	EQ(events(outer, SHORT), 0);
 	EQ(ready(inner, POLLIN), POLLIN);
+	modify(outer, inner, EPOLLIN | EPOLLET);
+	EQ(events(outer, NOW), EPOLLIN);
+	EQ(events(outer, SHORT), 0);
+}
+
+// One shot is not spent on what the inner set was told of and has no more.
+static void one_shot_outside(struct link *l)
+{
+	int inner = set_of(l->s, EPOLLIN), outer = set_of(inner, EPOLLIN | EPOLLONESHOT);
+	for (int i = 0; i < 3; i++) {
+		arrive(l, 10, 10);
+		get(l, 10);
+		EQ(events(outer, SHORT), 0);
+		arrive(l, 10, 10);
+		EQ(events(outer, LONG), EPOLLIN);
+		EQ(events(outer, SHORT), 0);
+		modify(outer, inner, EPOLLIN | EPOLLONESHOT);
+		EQ(events(outer, NOW), EPOLLIN);
+		get(l, 10);
+		modify(outer, inner, EPOLLIN | EPOLLONESHOT);
+		EQ(events(outer, SHORT), 0);
+	}
+}
+
+// The middle one keeps its edge until it is waited on.
+static void edge_in_the_middle(struct link *l)
+{
+	int inner = set_of(l->s, EPOLLIN), middle = set_of(inner, EPOLLIN | EPOLLET), outer = set_of(middle, EPOLLIN);
+	for (int i = 1; i <= 3; i++) {
+		arrive(l, 10, 10 * (size_t)i);
+		EQ(events(outer, LONG), EPOLLIN);
+		EQ(events(outer, NOW), EPOLLIN);
+		EQ(ready(middle, POLLIN), POLLIN);
+		EQ(events(middle, NOW), EPOLLIN);
+		EQ(events(middle, NOW), 0);
+		EQ(events(outer, SHORT), 0);
+	}
 }
 
 static void edges_outside_a_level(struct link *l)
@@ -273,6 +310,8 @@ const struct check epoll_checks[] = {
 	{"epoll_edge_found_at_add", edge_found_at_add, false},
 	{"epoll_edges_outside_a_level", edges_outside_a_level, false},
 	{"epoll_edges_outside_an_edge", edges_outside_an_edge, false},
+	{"epoll_one_shot_outside", one_shot_outside, false},
+	{"epoll_edge_in_the_middle", edge_in_the_middle, false},
 	{"epoll_one_shot", one_shot, false},
 	{"epoll_blocked_wait_level", blocked_wait_level, false},
 	{"epoll_blocked_wait_edge", blocked_wait_edge, false},

@@ -172,7 +172,7 @@ var hooked = []cell{
 	{"", "EPOLLHUP, EPOLLRDHUP, EPOLLERR", both, "", "epoll_hang_ups_level epoll_hang_ups_edge"},
 	{"", "SO_RCVLOWAT", both, "", "mark_low_water_edges mark_low_water_edges_cold"},
 	{"", "EPOLLONESHOT", both, "", "epoll_one_shot"},
-	{"", "nested sets, a set in poll", both, "", "epoll_nested_sets epoll_set_in_poll epoll_edges_outside_a_level epoll_edges_outside_an_edge"},
+	{"", "nested sets, a set in poll", both, "", "epoll_nested_sets epoll_set_in_poll epoll_edges_outside_a_level epoll_edges_outside_an_edge epoll_one_shot_outside epoll_edge_in_the_middle"},
 	{"", "other members, fairness", both, "", "epoll_mixed_members epoll_mixed_members_cold epoll_fair_to_all epoll_end_beside_bytes"},
 	{"", "several members ready", both, "in the order in which they became ready; of a connection that is not promoted nobody knows when: it comes first", "epoll_in_order epoll_in_order_edges epoll_in_order_on_both_paths epoll_in_order_of_edges_on_both_paths epoll_more_of_the_first epoll_more_of_the_first_edges epoll_end_of_the_first epoll_close_of_the_first epoll_after_a_wait_for_room epoll_young_before_old"},
 	{"", "several threads", both, "", "epoll_one_waiter_for_an_edge threads_two_epoll_at_once threads_two_epoll_at_once_cold"},
