@@ -121,6 +121,33 @@ void sd_members_closed(struct sd_conn *c)
 	sd_mutex_unlock(&sd_promote_mutex);
 }
 
+/* The reader need not tell any more. */
+static uint32_t has_room(struct sd_set *s, struct sd_member *m, uint32_t out)
+{
+	if (m->tx_armed && m->bit < SD_MEMBERS_PER_BELL)
+		sd_watch_disarm(&sd_out(m->conn)->tx_watch, s->waker.bell, m->bit);
+	m->tx_armed = 0;
+	return out;
+}
+
+/* Not writable and asked for: have the reader tell us. Returns what was asked for if it became so meanwhile. */
+uint32_t sd_member_want_out(struct sd_set *s, struct sd_member *m, uint32_t mask)
+{
+	struct sd_conn *c = m->conn;
+	uint32_t room = m->events & SD_ROOM;
+	if ((mask & SD_ROOM) || !room)
+		return has_room(s, m, 0);
+	if (sd_tx_gen(sd_out(c)) == 0)
+		return 0;
+	if (m->tx_armed)
+		return sd_tx_at_last(&c->tx) ? has_room(s, m, room) : 0;
+	m->tx_armed = 1;
+	sd_member_recent(m); /* the reader's Head may still be in its store buffer */
+	if (m->bit >= SD_MEMBERS_PER_BELL || !sd_watch_arm(&sd_out(c)->tx_watch, s->waker.bell, m->bit))
+		s->lame = 1;
+	return sd_tx_at_last(&c->tx) || (sd_member_mask(m) & SD_ROOM) ? has_room(s, m, room) : 0;
+}
+
 /* A send found the ring full: the program will wait for room. */
 void sd_members_want_out(struct sd_conn *c)
 {

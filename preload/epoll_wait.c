@@ -66,33 +66,6 @@ uint32_t sd_member_mask(struct sd_member *m)
 	return (uint16_t)sd_conn_mask(m->conn, m->conn->fd) & (m->events | EPOLLERR | EPOLLHUP);
 }
 
-/* The reader need not tell any more. */
-static uint32_t has_room(struct sd_set *s, struct sd_member *m, uint32_t out)
-{
-	if (m->tx_armed && m->bit < SD_MEMBERS_PER_BELL)
-		sd_watch_disarm(&sd_out(m->conn)->tx_watch, s->waker.bell, m->bit);
-	m->tx_armed = 0;
-	return out;
-}
-
-/* Not writable and asked for: have the reader tell us. Returns what was asked for if it became so meanwhile. */
-uint32_t sd_member_want_out(struct sd_set *s, struct sd_member *m, uint32_t mask)
-{
-	struct sd_conn *c = m->conn;
-	uint32_t room = m->events & SD_ROOM;
-	if ((mask & SD_ROOM) || !room)
-		return has_room(s, m, 0);
-	if (sd_tx_gen(sd_out(c)) == 0)
-		return 0;
-	if (m->tx_armed)
-		return sd_tx_at_last(&c->tx) ? has_room(s, m, room) : 0;
-	m->tx_armed = 1;
-	sd_member_recent(m); /* the reader's Head may still be in its store buffer */
-	if (m->bit >= SD_MEMBERS_PER_BELL || !sd_watch_arm(&sd_out(c)->tx_watch, s->waker.bell, m->bit))
-		s->lame = 1;
-	return sd_tx_at_last(&c->tx) || (sd_member_mask(m) & SD_ROOM) ? has_room(s, m, room) : 0;
-}
-
 /* What the mask tells of must be what seen_tail remembers, or an arrival makes two edges. */
 static uint32_t evaluate(struct sd_set *s, struct sd_member *m)
 {
@@ -196,6 +169,7 @@ int sd_set_told(struct sd_set *s, const struct epoll_event *e, struct sd_member 
 		anchor_event(*m, e->events);
 		return 0;
 	}
+	(*m)->owed = 0; /* it is in this */
 	if ((*m)->disabled)
 		return 0;
 	return sd_inner_told(*m);
@@ -209,7 +183,10 @@ static int translate(struct sd_set *s, struct epoll_event *ev, int r)
 		struct sd_member *m;
 		struct epoll_event e = ev[i];
 		if (sd_set_told(s, &e, &m)) {
+			if (m && m->look == s->looks)
+				continue;
 			if (m) {
+				m->look = s->looks;
 				if (m->events & EPOLLONESHOT)
 					m->disabled = 1;
 				e.data.u64 = m->data;
