@@ -140,6 +140,8 @@ static void anchor_event(struct sd_member *m, uint32_t e)
 	struct sd_conn *c = m->conn;
 	int rx_tcp = sd_rx_on_tcp(sd_in(c)) && (!(m->events & EPOLLET) || arrived(m));
 	uint32_t ends = e & (EPOLLRDHUP | EPOLLHUP | EPOLLERR);
+	/* FIN counts as a byte: it may show nothing that our own shutdown has not shown. */
+	int again = ends && m->events & EPOLLET && received_on_tcp(m) != m->seen_tcp;
 	if (ends)
 		sd_conn_hung_up(c, c->fd, ends & (EPOLLRDHUP | EPOLLHUP));
 	if (ends & EPOLLHUP && reset_told(m))
@@ -147,7 +149,7 @@ static void anchor_event(struct sd_member *m, uint32_t e)
 	/* Which bit is new the kernel does not say: on TCP an edge too many is better than one too few. */
 	if (!m->hot)
 		sd_member_place(m);
-	if ((ends & ~m->reported) || sd_member_edged(m) || (!ends && rx_tcp && (e & EPOLLIN)) ||
+	if ((ends & ~m->reported) || again || sd_member_edged(m) || (!ends && rx_tcp && (e & EPOLLIN)) ||
 	    (e & m->events & (SD_ROOM | EPOLLPRI)))
 		sd_member_heat(m);
 }
