@@ -23,7 +23,7 @@ struct sd_member {
 	uint32_t order; /* when it was marked, as the set's bell counts */
 	uint32_t look;	   /* of the set's, that reported it last */
 	uint32_t owed;	   /* while not ours: events that the kernel has told, and will not tell again */
-	uint32_t reported; /* hang-ups that the program was told of: no edge again */
+	uint32_t ends; /* hang-ups that an evaluation has seen, asked for or not: no edge again */
 	int64_t recent_ns; /* when it was marked last, or asked for room */
 	uint64_t seen_tcp;  /* bytes received on the anchor at the last evaluation, while on TCP */
 	uint64_t seen_tail; /* Tail at the last evaluation: an edge needs a later one */
@@ -47,6 +47,7 @@ struct sd_set {
 	uint8_t full;	/* the kernel's events took all room of the last look */
 	uint8_t lame;	/* a watch or bell was not to be had: look every millisecond */
 	uint8_t shown;	/* show_fd can be read, and so the kernel set is ready */
+	uint8_t shared; /* by a fork: the kernel set is another process's, too */
 	int show_fd;	/* an eventfd in the kernel set of a nested one whose rings were ready; -1 */
 	uint32_t edges; /* of its members: edges of itself in an outer set */
 	int fd;	       /* one of its numbers */

@@ -319,11 +319,14 @@ void sd_members_connected(struct sd_conn *c, int fd)
 	sd_mutex_unlock(&sd_promote_mutex);
 }
 
-/* What the number stood for was closed without our seeing it. */
+/* What the number stood for was closed without our seeing it, or is a set that lives by another number. */
 static void forget(struct sd_set *s, int fd)
 {
-	if ((uint32_t)fd < s->fds && s->by_fd[fd])
-		sd_member_unlink(s->by_fd[fd]);
+	struct sd_member *m = (uint32_t)fd < s->fds ? s->by_fd[fd] : NULL;
+	if (m && m->inner && m->inner->secret == m->inner_secret && m->inner->refs)
+		sd_set_leave(s, fd);
+	else if (m)
+		sd_member_unlink(m);
 }
 
 /* A record for what op, EPOLL_CTL_ADD or EPOLL_CTL_MOD, is about to register. */
@@ -405,7 +408,7 @@ int sd_set_ctl(struct sd_set *s, int op, int fd, struct epoll_event *ev)
 			m->events = ev->events;
 			m->data = ev->data.u64;
 			m->disabled = 0;
-			m->reported = m->owed = 0;
+			m->ends = m->owed = 0;
 			m->inner_edges--;
 			if (m->ours) {
 				sd_member_heat(m);

@@ -174,11 +174,23 @@ void sd_set_awake(struct sd_set *s)
 	sd_mutex_unlock(&sd_promote_mutex);
 }
 
+static void share(struct sd_set *s)
+{
+	int shown = s->shown;
+	if (s->show_fd >= 0)
+		sd_set_kernel(s, EPOLL_CTL_DEL, s->show_fd, 0, 0);
+	no_show(s);
+	s->shared = 1;
+	if (shown)
+		sd_set_wake(s);
+}
+
 /* Who holds a set may wait for one in it: whoever cannot have all at once lets go of all. */
 void sd_sets_fork(void)
 {
 	for (struct sd_set *s = sd_sets; s;) {
 		if (sd_mutex_try(&s->mutex)) {
+			share(s);
 			s = s->next;
 			continue;
 		}

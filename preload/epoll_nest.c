@@ -61,14 +61,25 @@ static int others_ready(struct sd_set *s)
 	enum { MANY = 16 };
 	struct epoll_event ev[MANY];
 	int ready = 0;
+	struct pollfd p = {s->fd, POLLIN, 0};
+	struct timespec zero = {0, 0};
+	if (s->ours == 0 && s->inner == 0 && !s->shown) { /* no anchor shows in it, nor a set that is not ready: none is taken */
+		ready = sd_sys(SYS_ppoll, &p, 1, &zero, NULL, 8) == 1;
+		s->edges += ready;
+		return ready;
+	}
 	for (long r = MANY; r == MANY && !ready;) {
 		r = sd_set_look(s, ev, MANY);
 		for (long i = 0; i < r; i++) {
 			struct sd_member *m;
+			uint32_t had = 0;
+			if (sd_set_tagged(s, ev[i].data.u64, &m) && m)
+				had = m->inner_edges;
 			if (ev[i].data.u64 == sd_show_tag(s) || !sd_set_told(s, &ev[i], &m))
 				continue;
 			ready = 1;
-			s->edges++; /* or of what was there already: on TCP one too many is better than one too few */
+			if (m == NULL || m->inner == NULL || m->inner_edges != had)
+				s->edges++; /* or of what was there already: on TCP one too many is better than one too few */
 			if (m)
 				sd_member_put_back(m, ev[i].events);
 		}
@@ -79,7 +90,9 @@ static int others_ready(struct sd_set *s)
 void sd_set_show(struct sd_set *s, int ready)
 {
 	uint64_t n = 1;
-	if (ready == s->shown)
+	if (s->shared && ready)
+		sd_set_wake(s); /* a level by edges: that of an eventfd would be the other's, too */
+	if (s->shared || ready == s->shown)
 		return;
 	if (s->show_fd < 0) {
 		int fd = sd_sys(SYS_eventfd2, 0, EFD_CLOEXEC | EFD_NONBLOCK);

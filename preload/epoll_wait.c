@@ -24,9 +24,14 @@ static void remember(struct sd_member *m)
 }
 
 /* What arrives is an edge for one that asks for input, by any of its names. */
+static int asks_input(struct sd_member *m)
+{
+	return (m->events & (EPOLLIN | EPOLLPRI | EPOLLRDNORM | EPOLLRDBAND)) != 0;
+}
+
 static int arrived(struct sd_member *m)
 {
-	if (!(m->events & (EPOLLIN | EPOLLPRI | EPOLLRDNORM | EPOLLRDBAND)))
+	if (!asks_input(m))
 		return 0;
 	return sd_load(&sd_in(m->conn)->tx.tail) != m->seen_tail || received_on_tcp(m) != m->seen_tcp;
 }
@@ -35,7 +40,7 @@ static int arrived(struct sd_member *m)
 static int news(struct sd_member *m)
 {
 	return !(m->events & EPOLLET) || arrived(m) || sd_member_edged(m) ||
-	       (m->tx_armed && (sd_member_mask(m) & ~m->reported & (SD_ROOM | EPOLLRDHUP | EPOLLHUP | EPOLLERR)));
+	       (m->tx_armed && (sd_member_mask(m) & ~m->ends & (SD_ROOM | EPOLLRDHUP | EPOLLHUP | EPOLLERR)));
 }
 
 void sd_member_recent(struct sd_member *m)
@@ -52,7 +57,9 @@ void sd_member_recent(struct sd_member *m)
 
 void sd_member_marked(struct sd_member *m)
 {
-	if (news(m))
+	if (!(m->events & EPOLLET) && !asks_input(m) && !m->tx_armed && !sd_member_edged(m))
+		sd_member_keep(m);
+	else if (news(m))
 		sd_member_heat(m);
 	m->conn->unparked = 0;
 	if (m->tx_armed || !sd_settled(m->conn)) /* only senders are asked to be careful */
@@ -78,8 +85,10 @@ static uint32_t evaluate(struct sd_set *s, struct sd_member *m)
 	}
 	do {
 		remember(m);
-		mask = sd_member_mask(m);
+		mask = (uint16_t)sd_conn_mask(m->conn, m->conn->fd);
 	} while ((m->events & EPOLLET) && (arrived(m) || sd_member_edged(m)) && ++tries < 4);
+	m->ends |= mask & (EPOLLRDHUP | EPOLLHUP | EPOLLERR);
+	mask &= m->events | EPOLLERR | EPOLLHUP;
 	mask |= sd_member_want_out(s, m, mask);
 	if (mask)
 		s->peer_cpu = sd_peek(&sd_in(m->conn)->tx.cpu);
@@ -107,9 +116,8 @@ static int report(struct sd_set *s, struct sd_member *m, struct epoll_event *ev)
 	note_path(s, m);
 	if (mask == 0)
 		return 0;
-	m->reported |= mask & (EPOLLRDHUP | EPOLLHUP | EPOLLERR);
 	if (reset_told(m))
-		m->reported |= EPOLLERR;
+		m->ends |= EPOLLERR;
 	m->look = s->looks;
 	ev->events = mask;
 	ev->data.u64 = m->data;
@@ -149,7 +157,7 @@ static void anchor_event(struct sd_member *m, uint32_t e)
 	/* Which bit is new the kernel does not say: on TCP an edge too many is better than one too few. */
 	if (!m->hot)
 		sd_member_place(m);
-	if ((ends & ~m->reported) || again || sd_member_edged(m) || (!ends && rx_tcp && (e & EPOLLIN)) ||
+	if ((ends & ~m->ends) || again || sd_member_edged(m) || (!ends && rx_tcp && (e & EPOLLIN)) ||
 	    (e & m->events & (SD_ROOM | EPOLLPRI)))
 		sd_member_heat(m);
 }
@@ -161,7 +169,7 @@ int sd_set_told(struct sd_set *s, const struct epoll_event *e, struct sd_member 
 	*m = NULL;
 	if (e->data.u64 == sd_waker_tag(s))
 		sd_waker_drain(&s->waker);
-	if (e->data.u64 == sd_show_tag(s))
+	if (e->data.u64 == sd_show_tag(s) && s->hot_head == NULL)
 		sd_set_show(s, 0); /* who sleeps here is not to be woken for ever; what is left will show again */
 	if (!sd_set_tagged(s, e->data.u64, m))
 		return 1;
@@ -412,16 +420,21 @@ int sd_set_wait(struct sd_set *s, struct epoll_event *ev, int max, int64_t deadl
 		return -EINVAL;
 	if (sd_load(&s->users) & SD_CLOSED)
 		return -EBADF;
+	uint64_t before;
 	sd_cancellation_point();
+	int r = sd_mask_begin(mask, &before);
+	if (r < 0)
+		return r;
 	sd_handled = SD_NOTHING;
 	sd_mon_mail();
 	sd_set_adopt(s);
-	int r = wait_for_events(s, ev, max, deadline, mask);
+	r = wait_for_events(s, ev, max, deadline, mask);
 	if (s->nested)
 		sd_set_ready(s); /* what is left must show in the outer set */
 	/* What stays ready is the next sleeper's too, as on Linux: the anchor has told only one of its end. */
 	if (r > 0 && sd_load(&s->waker.waiting) > s->nested && s->hot_head)
 		sd_waker_kick(&s->waker);
 	sd_set_awake(s);
+	sd_mask_end(mask, before);
 	return r;
 }

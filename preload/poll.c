@@ -235,9 +235,12 @@ int sd_poll(struct pollfd *fds, nfds_t n, int64_t deadline, const void *mask)
 	/* On the stack, where a handler that jumps away leaves nothing behind. */
 	struct pollfd *k = n < FEW ? __builtin_alloca((n + 1) * sizeof *k) : malloc((n + 1) * sizeof *k);
 	int kernel, r;
+	uint64_t before;
 	if (k == NULL)
 		return -ENOMEM;
 	sd_cancellation_point();
+	if ((r = sd_mask_begin(mask, &before)) < 0)
+		goto out;
 	sd_handled = SD_NOTHING;
 	sd_mon_mail();
 	for (nfds_t i = 0; i < n; i++) {
@@ -265,6 +268,8 @@ int sd_poll(struct pollfd *fds, nfds_t n, int64_t deadline, const void *mask)
 		if (r != 0 || sd_now_ns() >= deadline)
 			break;
 	}
+	sd_mask_end(mask, before);
+out:
 	if (n >= FEW)
 		free(k);
 	return r;

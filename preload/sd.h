@@ -267,6 +267,10 @@ void sd_wait_end(void);
 /* sd_wait_sleep is sd_sleep between the two, and a cancellation point. */
 long sd_wait_sleep(long n, long a, long b, long c, long d, long e, long f);
 void sd_cancellation_point(void);
+/* A call with a signal mask: what the mask blocks stays blocked from sd_mask_begin to sd_mask_end, also between
+ * its sleeps. 0, or -EFAULT. */
+int sd_mask_begin(const void *mask, uint64_t *before);
+void sd_mask_end(const void *mask, uint64_t before);
 /* sd_interrupted, after -EINTR: 1 if the call must report it (signal(7)); 0: go on waiting. restarts:
  * it is of those that SA_RESTART restarts. */
 int sd_interrupted(int restarts);

@@ -146,6 +146,23 @@ static void edges_outside(struct link *l, uint32_t flags)
 	EQ(events(outer, SHORT), 0);
 }
 
+// The number of an inner set that lives by another one is registered again, for something else.
+static void inner_sets_number_again(struct link *l)
+{
+	int inner = set_of(l->s, EPOLLIN), outer = set_of(inner, EPOLLIN), twin = (int)must(dup(inner)), p[2];
+	struct epoll_event v = {.events = EPOLLIN, .data.u64 = 0xfeedfacecafebeef};
+	must(pipe2(p, O_CLOEXEC));
+	must(dup2(p[0], inner));
+	must(epoll_ctl(outer, EPOLL_CTL_ADD, inner, &v));
+	arrive(l, 10, 10);
+	EQ(events(outer, LONG), EPOLLIN);
+	get(l, 10);
+	EQ(events(outer, SHORT), 0);
+	EQ(write(p[1], "x", 1), 1);
+	EQ(events(outer, LONG), EPOLLIN);
+	close(twin);
+}
+
 // One shot is not spent on what the inner set was told of and has no more.
 static void one_shot_outside(struct link *l)
 {
@@ -282,6 +299,24 @@ static void hang_ups_edge(struct link *l)
 	hang_ups(l, EPOLLET);
 }
 
+// Whoever asks for what: FIN is one edge, in which shows what was asked for.
+static void end_is_one_edge(struct link *l)
+{
+	static const uint32_t asked[] = {EPOLLIN, EPOLLOUT, EPOLLWRNORM, EPOLLRDHUP, EPOLLPRI, EPOLLIN | EPOLLOUT, EPOLLOUT | EPOLLRDHUP, EPOLLRDNORM};
+	enum { N = sizeof asked / sizeof *asked };
+	int ep[N];
+	for (int i = 0; i < N; i++) {
+		ep[i] = set_of(l->s, asked[i] | EPOLLET);
+		EQ(events(ep[i], NOW), asked[i] & (EPOLLOUT | EPOLLWRNORM));
+	}
+	EQ(ask(l, OP_SHUT_WR, 0), 0);
+	until_event(l->s, POLLRDHUP);
+	for (int i = 0; i < N; i++) {
+		EQ(events(ep[i], NOW), asked[i] & ~EPOLLPRI);
+		EQ(events(ep[i], SHORT), 0);
+	}
+}
+
 static void close_wakes_wait(struct link *l)
 {
 	int ep = set_of(l->s, EPOLLIN | EPOLLRDHUP | EPOLLET);
@@ -310,6 +345,7 @@ const struct check epoll_checks[] = {
 	{"epoll_edge_found_at_add", edge_found_at_add, false},
 	{"epoll_edges_outside_a_level", edges_outside_a_level, false},
 	{"epoll_edges_outside_an_edge", edges_outside_an_edge, false},
+	{"epoll_inner_sets_number_again", inner_sets_number_again, false},
 	{"epoll_one_shot_outside", one_shot_outside, false},
 	{"epoll_edge_in_the_middle", edge_in_the_middle, false},
 	{"epoll_one_shot", one_shot, false},
@@ -322,6 +358,7 @@ const struct check epoll_checks[] = {
 	{"epoll_space_edge", space_edge, false},
 	{"epoll_hang_ups_level", hang_ups_level, false},
 	{"epoll_hang_ups_edge", hang_ups_edge, false},
+	{"epoll_end_is_one_edge", end_is_one_edge, false},
 	{"epoll_close_wakes_wait", close_wakes_wait, false},
 	{"epoll_reset_wakes_wait", reset_wakes_wait, false},
 	{0},

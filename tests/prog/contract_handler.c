@@ -2,6 +2,7 @@
 // Installing handlers: what is installed is what is read back and what runs, and each way of
 // installing decides whether a waiting call is interrupted.
 #include "contract.h"
+#include <sys/time.h>
 #include <ucontext.h>
 
 #pragma GCC diagnostic ignored "-Wdeprecated-declarations"
@@ -244,10 +245,36 @@ static void handlers_after_fork_and_exec(struct link *l)
 	EQ(count, 1);
 }
 
+// What the mask of a wait blocks is not let through before it ends, in however many pieces it sleeps.
+static void a_mask_holds_while_it_waits(struct link *l)
+{
+	struct timespec t = {0, 30000000};
+	struct itimerval soon = {{0, 0}, {0, 300}};
+	struct sigaction sa = {.sa_handler = counted};
+	struct pollfd p = {l->s, POLLIN, 0};
+	struct epoll_event v;
+	sigset_t alarm;
+	int ep = watched(l->s, EPOLLIN);
+	sigemptyset(&alarm);
+	sigaddset(&alarm, SIGALRM);
+	must(sigaction(SIGALRM, &sa, NULL));
+	count = 0;
+	for (int i = 1; i <= 10; i += 2) {
+		must(setitimer(ITIMER_REAL, &soon, NULL));
+		EQ(ppoll(&p, 1, &t, &alarm), 0);
+		EQ(count, i);
+		must(setitimer(ITIMER_REAL, &soon, NULL));
+		EQ(epoll_pwait(ep, &v, 1, 30, &alarm), 0);
+		EQ(count, i + 1);
+	}
+	close(ep);
+}
+
 const struct check handler_checks[] = {
 	{"handler_what_is_installed_is_read_back", what_is_installed_is_read_back, false},
 	{"handler_impossible_handlers_are_refused", impossible_handlers_are_refused, false},
 	{"handler_informed_handler_knows_the_sender", informed_handler_knows_the_sender, false},
+	{"handler_a_mask_holds_while_it_waits", a_mask_holds_while_it_waits, false},
 	{"handler_masks_and_flags_hold", masks_and_flags_hold, false},
 	{"handler_older_ways_to_install", older_ways_to_install, false},
 	{"handler_handlers_are_installed_anywhere", handlers_are_installed_anywhere, false},
