@@ -159,6 +159,7 @@ int sd_inner_told(struct sd_member *m)
 	m->inner_edges = edges;
 	if (!ready && (m->events & EPOLLONESHOT))
 		sd_member_put_back(m, 0); /* for the kernel it has fired */
+	news |= s->show_fd < 0; /* a level by edges: each look makes one, which must not wake the sleeper for nothing */
 	return ready && (news || !(m->events & EPOLLET) || (m->events & EPOLLONESHOT));
 }
 

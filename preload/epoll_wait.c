@@ -435,6 +435,6 @@ int sd_set_wait(struct sd_set *s, struct epoll_event *ev, int max, int64_t deadl
 	if (r > 0 && sd_load(&s->waker.waiting) > s->nested && s->hot_head)
 		sd_waker_kick(&s->waker);
 	sd_set_awake(s);
-	sd_mask_end(mask, before);
+	sd_mask_end(mask, &before);
 	return r;
 }

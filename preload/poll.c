@@ -268,7 +268,7 @@ int sd_poll(struct pollfd *fds, nfds_t n, int64_t deadline, const void *mask)
 		if (r != 0 || sd_now_ns() >= deadline)
 			break;
 	}
-	sd_mask_end(mask, before);
+	sd_mask_end(mask, &before);
 out:
 	if (n >= FEW)
 		free(k);

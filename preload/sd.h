@@ -4,6 +4,7 @@
 #define SD_SD_H
 
 #include <poll.h>
+#include <signal.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/epoll.h>
@@ -269,8 +270,15 @@ long sd_wait_sleep(long n, long a, long b, long c, long d, long e, long f);
 void sd_cancellation_point(void);
 /* A call with a signal mask: what the mask blocks stays blocked from sd_mask_begin to sd_mask_end, also between
  * its sleeps. 0, or -EFAULT. */
-int sd_mask_begin(const void *mask, uint64_t *before);
-void sd_mask_end(const void *mask, uint64_t before);
+static inline int sd_mask_begin(const void *mask, uint64_t *before)
+{
+	return mask ? sd_sys(SYS_rt_sigprocmask, SIG_BLOCK, mask, before, 8) : 0;
+}
+static inline void sd_mask_end(const void *mask, const uint64_t *before)
+{
+	if (mask)
+		sd_sys(SYS_rt_sigprocmask, SIG_SETMASK, before, NULL, 8);
+}
 /* sd_interrupted, after -EINTR: 1 if the call must report it (signal(7)); 0: go on waiting. restarts:
  * it is of those that SA_RESTART restarts. */
 int sd_interrupted(int restarts);

@@ -164,17 +164,6 @@ long sd_wait_sleep(long n, long a, long b, long c, long d, long e, long f)
 	return r;
 }
 
-int sd_mask_begin(const void *mask, uint64_t *before)
-{
-	return mask ? sd_sys(SYS_rt_sigprocmask, SIG_BLOCK, mask, before, 8) : 0;
-}
-
-void sd_mask_end(const void *mask, uint64_t before)
-{
-	if (mask)
-		set_mask(before);
-}
-
 void sd_cancellation_point(void)
 {
 	if (!sd_multi())
