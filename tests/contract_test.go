@@ -45,7 +45,7 @@ func contract(t *testing.T, m harness.Mode, ours, peers bool, peer, role, family
 		if m.Both() {
 			cmd.Env = append(cmd.Env, "SD_WANT_PROMOTED=1")
 		}
-		if ours {
+		if ours && !m.Setup().NoMonitor {
 			cmd.Env = append(cmd.Env, "SD_WANT_OWN_PROMOTED=1")
 		}
 		cmd.Env = append(cmd.Env, "SD_PEER_PREFIX="+prefix, "SD_OUTSIDER="+outsider, "SD_MODULE="+module)

@@ -2,7 +2,7 @@
 // Installing handlers: what is installed is what is read back and what runs, and each way of
 // installing decides whether a waiting call is interrupted.
 #include "contract.h"
-#include <sys/time.h>
+#include <time.h>
 #include <ucontext.h>
 
 #pragma GCC diagnostic ignored "-Wdeprecated-declarations"
@@ -249,7 +249,9 @@ static void handlers_after_fork_and_exec(struct link *l)
 static void a_mask_holds_while_it_waits(struct link *l)
 {
 	struct timespec t = {0, 30000000};
-	struct itimerval soon = {{0, 0}, {0, 300}};
+	struct itimerspec soon = {{0, 0}, {0, 300000}};
+	struct sigevent here = {.sigev_notify = SIGEV_THREAD_ID, .sigev_signo = SIGALRM, ._sigev_un._tid = gettid()};
+	timer_t timer;
 	struct sigaction sa = {.sa_handler = counted};
 	struct pollfd p = {l->s, POLLIN, 0};
 	struct epoll_event v;
@@ -258,15 +260,17 @@ static void a_mask_holds_while_it_waits(struct link *l)
 	sigemptyset(&alarm);
 	sigaddset(&alarm, SIGALRM);
 	must(sigaction(SIGALRM, &sa, NULL));
+	must(timer_create(CLOCK_MONOTONIC, &here, &timer));
 	count = 0;
 	for (int i = 1; i <= 10; i += 2) {
-		must(setitimer(ITIMER_REAL, &soon, NULL));
+		must(timer_settime(timer, 0, &soon, NULL));
 		EQ(ppoll(&p, 1, &t, &alarm), 0);
 		EQ(count, i);
-		must(setitimer(ITIMER_REAL, &soon, NULL));
+		must(timer_settime(timer, 0, &soon, NULL));
 		EQ(epoll_pwait(ep, &v, 1, 30, &alarm), 0);
 		EQ(count, i + 1);
 	}
+	timer_delete(timer);
 	close(ep);
 }
 
