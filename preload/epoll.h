@@ -23,7 +23,7 @@ struct sd_member {
 	uint32_t order; /* when it was marked, as the set's bell counts */
 	uint32_t look;	   /* of the set's, that reported it last */
 	uint32_t owed;	   /* while not ours: events that the kernel has told, and will not tell again */
-	uint32_t ends; /* hang-ups that an evaluation has seen, asked for or not: no edge again */
+	uint32_t ends; /* the peer's, that an evaluation has seen, asked for or not: no edge again */
 	int64_t recent_ns; /* when it was marked last, or asked for room */
 	uint64_t seen_tcp;  /* bytes received on the anchor at the last evaluation, while on TCP */
 	uint64_t seen_tail; /* Tail at the last evaluation: an edge needs a later one */

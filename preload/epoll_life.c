@@ -174,6 +174,7 @@ void sd_set_awake(struct sd_set *s)
 	sd_mutex_unlock(&sd_promote_mutex);
 }
 
+/* Before a fork: a level by an eventfd would be the other process's, too, so from now on it shows by kicks. */
 static void share(struct sd_set *s)
 {
 	int shown = s->shown;

@@ -63,7 +63,8 @@ static int others_ready(struct sd_set *s)
 	int ready = 0;
 	struct pollfd p = {s->fd, POLLIN, 0};
 	struct timespec zero = {0, 0};
-	if (s->ours == 0 && s->inner == 0 && !s->shown) { /* no anchor shows in it, nor a set that is not ready: none is taken */
+	/* No anchor shows in it, nor a set that is not ready, nor another process's waker: nothing is taken. */
+	if (s->ours == 0 && s->inner == 0 && !s->shown && !s->shared) {
 		ready = sd_sys(SYS_ppoll, &p, 1, &zero, NULL, 8) == 1;
 		s->edges += ready;
 		return ready;

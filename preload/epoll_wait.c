@@ -73,6 +73,15 @@ uint32_t sd_member_mask(struct sd_member *m)
 	return (uint16_t)sd_conn_mask(m->conn, m->conn->fd) & (m->events | EPOLLERR | EPOLLHUP);
 }
 
+/* Of hang-ups those that the peer made: the anchor of a direction that we have shut shows the same before. */
+static uint32_t by_peer(struct sd_conn *c, uint32_t events)
+{
+	uint32_t ends = events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR);
+	if ((ends & (EPOLLRDHUP | EPOLLHUP)) && sd_peek(&c->slot->hdr.rd_shut[c->end]) && !sd_kernel_ended(c->fd))
+		ends &= EPOLLERR;
+	return ends;
+}
+
 /* What the mask tells of must be what seen_tail remembers, or an arrival makes two edges. */
 static uint32_t evaluate(struct sd_set *s, struct sd_member *m)
 {
@@ -87,7 +96,7 @@ static uint32_t evaluate(struct sd_set *s, struct sd_member *m)
 		remember(m);
 		mask = (uint16_t)sd_conn_mask(m->conn, m->conn->fd);
 	} while ((m->events & EPOLLET) && (arrived(m) || sd_member_edged(m)) && ++tries < 4);
-	m->ends |= mask & (EPOLLRDHUP | EPOLLHUP | EPOLLERR);
+	m->ends |= by_peer(m->conn, mask);
 	mask &= m->events | EPOLLERR | EPOLLHUP;
 	mask |= sd_member_want_out(s, m, mask);
 	if (mask)
@@ -148,16 +157,15 @@ static void anchor_event(struct sd_member *m, uint32_t e)
 	struct sd_conn *c = m->conn;
 	int rx_tcp = sd_rx_on_tcp(sd_in(c)) && (!(m->events & EPOLLET) || arrived(m));
 	uint32_t ends = e & (EPOLLRDHUP | EPOLLHUP | EPOLLERR);
-	/* FIN counts as a byte: it may show nothing that our own shutdown has not shown. */
-	int again = ends && m->events & EPOLLET && received_on_tcp(m) != m->seen_tcp;
 	if (ends)
 		sd_conn_hung_up(c, c->fd, ends & (EPOLLRDHUP | EPOLLHUP));
+	uint32_t theirs = by_peer(c, ends);
 	if (ends & EPOLLHUP && reset_told(m))
-		ends |= EPOLLERR;
+		theirs |= EPOLLERR;
 	/* Which bit is new the kernel does not say: on TCP an edge too many is better than one too few. */
 	if (!m->hot)
 		sd_member_place(m);
-	if ((ends & ~m->ends) || again || sd_member_edged(m) || (!ends && rx_tcp && (e & EPOLLIN)) ||
+	if ((theirs & ~m->ends) || sd_member_edged(m) || (!ends && rx_tcp && (e & EPOLLIN)) ||
 	    (e & m->events & (SD_ROOM | EPOLLPRI)))
 		sd_member_heat(m);
 }

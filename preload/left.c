@@ -6,12 +6,18 @@
 
 #include "sd.h"
 
-enum { TCPS_CLOSE = 7 }; /* in what comes after it FIN has come; LISTEN is no connection */
+enum { TCPS_TIME_WAIT = 6, TCPS_CLOSE = 7 }; /* in what comes after it FIN has come; LISTEN is no connection */
 
 uint64_t sd_kernel_received(int fd)
 {
 	struct tcp_info ti;
 	return sd_tcp_info(fd, &ti) < 0 ? 0 : ti.tcpi_bytes_received;
+}
+
+int sd_kernel_ended(int fd)
+{
+	struct tcp_info ti;
+	return sd_tcp_info(fd, &ti) < 0 || ti.tcpi_state >= TCPS_TIME_WAIT;
 }
 
 /* SIOCINQ; far: one that does not end at an urgent byte. -1: it is no socket. */

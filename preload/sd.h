@@ -188,6 +188,7 @@ int sd_conn_demote_tx(struct sd_conn *c);	 /* our sending direction goes to TCP;
 void sd_conn_hung_up(struct sd_conn *c, int fd, short events); /* the anchor showed POLLRDHUP or POLLHUP */
 struct tcp_info;
 int sd_tcp_info(int fd, struct tcp_info *ti);
+int sd_kernel_ended(int fd); /* FIN or RST has come */
 uint64_t sd_kernel_received(int fd);
 uint64_t sd_kernel_left(struct sd_conn *c, int fd); /* bytes before the ring not yet read from the anchor */
 int sd_conn_readable(struct sd_conn *c, int fd); /* as much as SO_RCVLOWAT asks for is in the ring or before it */

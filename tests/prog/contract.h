@@ -70,6 +70,7 @@ size_t stuff(struct link *l);
 
 void until_arrived(int fd, size_t n);  // n bytes can be read
 void until_event(int fd, short event); // poll reports the event
+void until_fin_acknowledged(int fd);   // ours; the peer's has not come
 short ready(int fd, short events);     // what poll(0) reports
 int watched(int fd, uint32_t events);  // an epoll set with it
 int other_listener(struct link *l, int *port);

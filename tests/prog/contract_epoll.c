@@ -317,6 +317,35 @@ static void end_is_one_edge(struct link *l)
 	}
 }
 
+// It is one too where our own shutdown has shown the same before.
+static void end_after_shutdown(struct link *l, int how, enum op end)
+{
+	static const uint32_t asked[] = {EPOLLIN, EPOLLOUT, EPOLLIN | EPOLLRDHUP, EPOLLRDHUP};
+	enum { N = sizeof asked / sizeof *asked };
+	uint32_t also = how == SHUT_RDWR ? EPOLLHUP : 0;
+	int ep[N];
+	for (int i = 0; i < N; i++) {
+		ep[i] = set_of(l->s, asked[i] | EPOLLET);
+		EQ(events(ep[i], NOW), asked[i] & EPOLLOUT);
+	}
+	must(shutdown(l->s, how));
+	if (how == SHUT_RDWR)
+		until_fin_acknowledged(l->s); // that is an edge, too
+	for (int i = 0; i < N; i++) {
+		EQ(events(ep[i], NOW), asked[i] | also);
+		EQ(events(ep[i], SHORT), 0);
+	}
+	EQ(ask(l, end, 0), 0);
+	for (int i = 0; i < N; i++) {
+		EQ(events(ep[i], LONG), asked[i] | also);
+		EQ(events(ep[i], SHORT), 0);
+	}
+}
+
+static void half_end_after_shut_rd(struct link *l) { end_after_shutdown(l, SHUT_RD, OP_SHUT_WR); }
+static void end_after_shut_rd(struct link *l) { end_after_shutdown(l, SHUT_RD, OP_CLOSE); }
+static void end_after_shut_both(struct link *l) { end_after_shutdown(l, SHUT_RDWR, OP_CLOSE); }
+
 static void close_wakes_wait(struct link *l)
 {
 	int ep = set_of(l->s, EPOLLIN | EPOLLRDHUP | EPOLLET);
@@ -359,6 +388,9 @@ const struct check epoll_checks[] = {
 	{"epoll_hang_ups_level", hang_ups_level, false},
 	{"epoll_hang_ups_edge", hang_ups_edge, false},
 	{"epoll_end_is_one_edge", end_is_one_edge, false},
+	{"epoll_half_end_after_shut_rd", half_end_after_shut_rd, false},
+	{"epoll_end_after_shut_rd", end_after_shut_rd, false},
+	{"epoll_end_after_shut_both", end_after_shut_both, false},
 	{"epoll_close_wakes_wait", close_wakes_wait, false},
 	{"epoll_reset_wakes_wait", reset_wakes_wait, false},
 	{0},

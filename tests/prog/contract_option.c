@@ -136,16 +136,21 @@ static int tcp_state(int fd)
 
 enum { ESTABLISHED = 1, FIN_WAIT2 = 5, CLOSE_WAIT = 8 }; // of the kernel's tcp_states.h
 
+void until_fin_acknowledged(int fd)
+{
+	for (int i = 0; tcp_state(fd) != FIN_WAIT2; i++) { // which may be delayed
+		EXPECT(i < 2000);
+		nap_us(1000);
+	}
+}
+
 static void tcp_info_after_our_shutdown(struct link *l)
 {
 	both_ways(l);
 	EQ(tcp_state(l->s), ESTABLISHED);
 	must(shutdown(l->s, SHUT_WR));
 	EQ(ask(l, OP_DRAIN, 0), 0);
-	for (int i = 0; tcp_state(l->s) != FIN_WAIT2; i++) { // its acknowledgement may be delayed
-		EXPECT(i < 2000);
-		nap_us(1000);
-	}
+	until_fin_acknowledged(l->s);
 	EQ(ask(l, OP_SEND, 10), 10);
 	get(l, 10);
 }
