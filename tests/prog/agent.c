@@ -266,8 +266,7 @@ static void run_program(void)
 	if (w->proc[0].pid == 0)
 		spawn();
 	pass_turn(0);
-	while (w->done < w->nops) {
-		uint32_t t = w->done;
+	for (uint32_t t; (t = w->done) < w->nops;) { // read once: the processes pass the turn on without us
 		struct process *p = &w->proc[w->op[t].proc];
 		if (p->pid == 0)
 			conclude(t, GONE);
