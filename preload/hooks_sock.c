@@ -68,8 +68,12 @@ SD_EXPORT int setsockopt(int fd, int level, int name, const void *value, socklen
 	c->known = 0;
 	if (level == SOL_SOCKET && sizes(name))
 		sd_conn_buffers(c, fd);
-	if (looks_for_room(level, name) && sd_attached(c) && on_ring(sd_out(c)) && sd_conn_writable(c))
-		sd_members_edge(c, EPOLLOUT | EPOLLWRNORM);
+	if (looks_for_room(level, name) && sd_attached(c)) {
+		if (!on_ring(sd_out(c)))
+			sd_members_on_tcp(c); /* the kernel sets may not be asked for it: the peer's end has moved us there */
+		else if (sd_conn_writable(c))
+			sd_members_edge(c, EPOLLOUT | EPOLLWRNORM);
+	}
 	if (level == SOL_SOCKET && name == SO_RCVLOWAT && sd_attached(c) && (sd_conn_mask(c, fd) & POLLIN)) {
 		sd_members_edge(c, EPOLLIN | EPOLLRDNORM); /* what is there may be enough now: for who sleeps, too */
 		sd_watch_fire(&sd_in(c)->rx_watch, sd_g.bells, 1);
