@@ -38,9 +38,9 @@ static int unread(int fd, int far)
 static int back_on_tcp(struct sd_direction *in) { return sd_class_of(in, sd_tx_gen(in)) == SD_CLASS_TCP; }
 
 /* FIN, which counts as a byte received, is among those that have come after the first n. What ended a closed socket
- * its error tells, which is kept. A single byte before RST was FIN, unless we cannot have shut our side, after which
- * RST does not tell of FIN. */
-static int fin_came(struct sd_conn *c, int fd, const struct tcp_info *ti, uint64_t n)
+ * its error tells, which is kept. A single byte before RST was FIN, unless it is an urgent one in the queue, before
+ * which no ring begins, or we cannot have shut our side, after which RST does not tell of FIN. */
+static int fin_came(struct sd_conn *c, int fd, const struct tcp_info *ti, uint64_t n, int urgent)
 {
 	int e = 0;
 	socklen_t len = sizeof e;
@@ -52,7 +52,7 @@ static int fin_came(struct sd_conn *c, int fd, const struct tcp_info *ti, uint64
 	else if ((e = sd_peek(&c->slot->hdr.err[c->end])) == 0 && c->told)
 		e = ECONNRESET;
 	if (e == ECONNRESET)
-		return ti->tcpi_bytes_received == n + 1 && (sd_tx_gen(sd_out(c)) == 0 || back_on_tcp(sd_out(c)));
+		return !urgent && ti->tcpi_bytes_received == n + 1 && (sd_tx_gen(sd_out(c)) == 0 || back_on_tcp(sd_out(c)));
 	return e == 0 || e == EPIPE;
 }
 
@@ -76,7 +76,7 @@ uint64_t sd_kernel_left(struct sd_conn *c, int fd)
 		if (!back)
 			return q;
 		if (came > n && came > (uint64_t)q) /* FIN is not in the queue */
-			came -= fin_came(c, fd, &a, n);
+			came -= fin_came(c, fd, &a, n, unread(fd, 0) != q);
 		return came > n ? n - (came - q < n ? came - q : n) : (uint64_t)q;
 	}
 	return 1;
