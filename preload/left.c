@@ -2,11 +2,12 @@
 #include <errno.h>
 #include <linux/sockios.h>
 #include <linux/tcp.h>
+#include <netinet/in.h>
 #include <sys/ioctl.h>
 
 #include "sd.h"
 
-enum { TCPS_TIME_WAIT = 6, TCPS_CLOSE = 7 }; /* in what comes after it FIN has come; LISTEN is no connection */
+enum { TCPS_TIME_WAIT = 6 }; /* from it on FIN has come, or RST; LISTEN is no connection */
 
 uint64_t sd_kernel_received(int fd)
 {
@@ -20,45 +21,49 @@ int sd_kernel_ended(int fd)
 	return sd_tcp_info(fd, &ti) < 0 || ti.tcpi_state >= TCPS_TIME_WAIT;
 }
 
-/* SIOCINQ; far: one that does not end at an urgent byte. -1: it is no socket. */
-static int unread(int fd, int far)
+/* SIOCINQ, which does not count FIN; -1: it is no socket. */
+static int unread(int fd)
 {
-	int q = 0, was = 0, on = 1;
+	int q = 0;
+	return sd_sys(SYS_ioctl, fd, SIOCINQ, &q) < 0 ? -1 : q;
+}
+
+/* Sets an option, and returns what it was. */
+static int swap(int fd, int level, int name, int to)
+{
+	int was = 0;
 	socklen_t len = sizeof was;
-	if (far) {
-		sd_sys(SYS_getsockopt, fd, SOL_SOCKET, SO_OOBINLINE, &was, &len);
-		sd_sys(SYS_setsockopt, fd, SOL_SOCKET, SO_OOBINLINE, &on, sizeof on);
+	sd_sys(SYS_getsockopt, fd, level, name, &was, &len);
+	sd_sys(SYS_setsockopt, fd, level, name, &to, sizeof to);
+	return was;
+}
+
+/* Unread, where more than the ring's beginning may be in the queue: an urgent byte, at which SIOCINQ would end, and
+ * behind bytes FIN, which counts as one as it does in bytes_received. TCP_INQ (Linux 4.18) tells of it in every state
+ * and whatever became of the connection since. Of an empty queue it need not be known, and is not asked, which would
+ * take the socket's error. -1: ask again. */
+static int unread_with_fin(int fd)
+{
+	char control[256];
+	struct msghdr m = {.msg_control = control, .msg_controllen = sizeof control};
+	int inl = swap(fd, SOL_SOCKET, SO_OOBINLINE, 1), inq = swap(fd, IPPROTO_TCP, TCP_INQ, 1), q = unread(fd);
+	if (q > 0) {
+		q = -1;
+		if (sd_sys(SYS_recvmsg, fd, &m, MSG_PEEK | MSG_DONTWAIT) == 0)
+			for (struct cmsghdr *h = CMSG_FIRSTHDR(&m); h; h = CMSG_NXTHDR(&m, h))
+				if (h->cmsg_level == IPPROTO_TCP && h->cmsg_type == TCP_CM_INQ)
+					memcpy(&q, CMSG_DATA(h), sizeof q);
 	}
-	long r = sd_sys(SYS_ioctl, fd, SIOCINQ, &q);
-	if (far)
-		sd_sys(SYS_setsockopt, fd, SOL_SOCKET, SO_OOBINLINE, &was, sizeof was);
-	return r < 0 ? -1 : q;
+	swap(fd, IPPROTO_TCP, TCP_INQ, inq);
+	swap(fd, SOL_SOCKET, SO_OOBINLINE, inl);
+	return q;
 }
 
 static int back_on_tcp(struct sd_direction *in) { return sd_class_of(in, sd_tx_gen(in)) == SD_CLASS_TCP; }
 
-/* FIN, which counts as a byte received, is among those that have come after the first n. What ended a closed socket
- * its error tells, which is kept. A single byte before RST was FIN, unless it is an urgent one in the queue, before
- * which no ring begins, or we cannot have shut our side, after which RST does not tell of FIN. */
-static int fin_came(struct sd_conn *c, int fd, const struct tcp_info *ti, uint64_t n, int urgent)
-{
-	int e = 0;
-	socklen_t len = sizeof e;
-	if (ti->tcpi_state != TCPS_CLOSE)
-		return ti->tcpi_state > TCPS_CLOSE;
-	sd_sys(SYS_getsockopt, fd, SOL_SOCKET, SO_ERROR, &e, &len);
-	if (e)
-		sd_store(&c->slot->hdr.err[c->end], e);
-	else if ((e = sd_peek(&c->slot->hdr.err[c->end])) == 0 && c->told)
-		e = ECONNRESET;
-	if (e == ECONNRESET)
-		return !urgent && ti->tcpi_bytes_received == n + 1 && (sd_tx_gen(sd_out(c)) == 0 || back_on_tcp(sd_out(c)));
-	return e == 0 || e == EPIPE;
-}
-
-/* Bytes of the first n, before the ring, that are still to be read from the anchor. After them nothing comes but
- * FIN, which counts in some states only, unless the direction has gone back to TCP: once n have arrived, SIOCINQ
- * alone tells. All that is asked for must be true at one time. */
+/* Bytes of the first n, before the ring, that are still to be read from the anchor. Once they have arrived nothing
+ * comes after them but FIN, and SIOCINQ alone tells, unless the direction has gone back to TCP. All that is asked
+ * for must be true at one time. */
 uint64_t sd_kernel_left(struct sd_conn *c, int fd)
 {
 	struct sd_direction *in = sd_in(c);
@@ -66,18 +71,17 @@ uint64_t sd_kernel_left(struct sd_conn *c, int fd)
 	for (int i = 0; i < 1000; i++) {
 		struct tcp_info a, b;
 		int back = back_on_tcp(in), q;
-		if (sd_tcp_info(fd, &a) < 0 || (q = unread(fd, back)) < 0 || sd_tcp_info(fd, &b) < 0)
+		if (sd_tcp_info(fd, &a) < 0)
 			break;
-		uint64_t came = a.tcpi_bytes_received;
-		if (came != b.tcpi_bytes_received || back != back_on_tcp(in))
+		q = back ? unread_with_fin(fd) : unread(fd);
+		if (sd_tcp_info(fd, &b) < 0)
+			break;
+		uint64_t came = a.tcpi_bytes_received, read = came - q;
+		if (q < 0 || came != b.tcpi_bytes_received || back != back_on_tcp(in))
 			continue;
-		if (came < n)
-			return n - (came - q);
-		if (!back)
+		if (came >= n && !back)
 			return q;
-		if (came > n && came > (uint64_t)q) /* FIN is not in the queue */
-			came -= fin_came(c, fd, &a, n, unread(fd, 0) != q);
-		return came > n ? n - (came - q < n ? came - q : n) : (uint64_t)q;
+		return read < n ? n - read : 0;
 	}
 	return 1;
 }

@@ -3,6 +3,7 @@
 package socket
 
 import (
+	"encoding/binary"
 	"errors"
 	"net"
 	"os"
@@ -59,9 +60,13 @@ func (a anchor) written(connecting bool) (n uint64, err error) {
 	return n, errors.Join(ctlErr, err)
 }
 
-// counts is how many bytes have come, FIN among them in some states only; how many of them are to be read; and the
-// state of tcp_info. far: those behind an urgent byte, too.
-func (a anchor) counts(far bool) (came, queued uint64, state uint8, err error) {
+// counts is how many bytes have come, and how many of them are to be read. FIN is among the former. back: the sender
+// has gone back to TCP, so that an urgent byte may be in the queue, and FIN behind bytes: it is among the latter, too.
+func (a anchor) counts(back bool) (came, queued uint64, err error) {
+	inq := inq
+	if back {
+		inq = inqWithFin
+	}
 	ctlErr := a.raw.Control(func(fd uintptr) {
 		for range samples {
 			var before, after *unix.TCPInfo
@@ -69,35 +74,67 @@ func (a anchor) counts(far bool) (came, queued uint64, state uint8, err error) {
 			if before, err = unix.GetsockoptTCPInfo(int(fd), unix.IPPROTO_TCP, unix.TCP_INFO); err != nil {
 				return
 			}
-			if q, err = inq(int(fd), far); err != nil {
+			if q, err = inq(int(fd)); err == unix.EAGAIN {
+				continue
+			} else if err != nil {
 				return
 			}
 			if after, err = unix.GetsockoptTCPInfo(int(fd), unix.IPPROTO_TCP, unix.TCP_INFO); err != nil {
 				return
 			}
 			if before.Bytes_received == after.Bytes_received {
-				came, queued, state = after.Bytes_received, uint64(q), before.State
+				came, queued = after.Bytes_received, uint64(q)
 				return
 			}
 		}
 		err = errMoving
 	})
-	return came, queued, state, errors.Join(ctlErr, err)
+	return came, queued, errors.Join(ctlErr, err)
 }
 
 // queued is how many bytes can be read.
 func (a anchor) queued() (n int, err error) {
-	ctlErr := a.raw.Control(func(fd uintptr) { n, err = inq(int(fd), false) })
+	ctlErr := a.raw.Control(func(fd uintptr) { n, err = inq(int(fd)) })
 	return n, errors.Join(ctlErr, err)
 }
 
-// inq is SIOCINQ, which ends at an urgent byte that is not in line.
-func inq(fd int, far bool) (int, error) {
-	if was, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_OOBINLINE); far && err == nil && was == 0 {
-		unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_OOBINLINE, 1)
-		defer unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_OOBINLINE, 0)
+// inq is SIOCINQ, which ends at an urgent byte that is not in line, and does not count FIN.
+func inq(fd int) (int, error) { return unix.IoctlGetInt(fd, unix.SIOCINQ) }
+
+// inqWithFin does not end at an urgent byte, and counts FIN behind bytes as one: TCP_INQ (Linux 4.18) tells of it in
+// every state. Of an empty queue it is not asked, which would take the socket's error. EAGAIN: ask again.
+func inqWithFin(fd int) (int, error) {
+	defer setting(fd, unix.SOL_SOCKET, unix.SO_OOBINLINE)()
+	defer setting(fd, unix.IPPROTO_TCP, unix.TCP_INQ)()
+	if q, err := inq(fd); q <= 0 || err != nil {
+		return q, err
 	}
-	return unix.IoctlGetInt(fd, unix.SIOCINQ)
+	control := make([]byte, unix.CmsgSpace(256))
+	_, n, _, _, err := unix.Recvmsg(fd, nil, control, unix.MSG_PEEK|unix.MSG_DONTWAIT)
+	if err != nil {
+		return 0, unix.EAGAIN
+	}
+	for b := control[:n]; len(b) > 0; {
+		var h unix.Cmsghdr
+		var data []byte
+		if h, data, b, err = unix.ParseOneSocketControlMessage(b); err != nil {
+			return 0, err
+		}
+		if h.Level == unix.IPPROTO_TCP && h.Type == unix.TCP_CM_INQ {
+			return int(binary.NativeEndian.Uint32(data)), nil
+		}
+	}
+	return 0, unix.EAGAIN
+}
+
+// setting switches an option on, and returns how to put it back.
+func setting(fd, level, option int) (back func()) {
+	was, err := unix.GetsockoptInt(fd, level, option)
+	if err != nil || was != 0 {
+		return func() {}
+	}
+	unix.SetsockoptInt(fd, level, option, 1)
+	return func() { unix.SetsockoptInt(fd, level, option, 0) }
 }
 
 // buffers is what the socket's buffers hold, as far as the program has set them.

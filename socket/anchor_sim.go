@@ -26,13 +26,13 @@ type SimAnchor interface {
 	SetReadDeadline(t time.Time) error
 	SetWriteDeadline(t time.Time) error
 
-	Written() uint64                            // bytes handed to the kernel
-	Counts() (came, queued uint64, state uint8) // bytes that have come, FIN in some states; of these, to be read
-	Recv(p []byte) (int, error)                 // without waiting
-	Peek(p []byte) (int, error)                 // likewise
-	State() (state uint8, ok bool)              // of tcp_info; false when it was closed here
-	TakeError() error                           // SO_ERROR
-	Arrivals() uint64                           // grows whenever epoll reports an edge
+	Written() uint64               // bytes handed to the kernel
+	Counts() (came, queued uint64) // bytes that have come; of these, to be read
+	Recv(p []byte) (int, error)    // without waiting
+	Peek(p []byte) (int, error)    // likewise
+	State() (state uint8, ok bool) // of tcp_info; false when it was closed here
+	TakeError() error              // SO_ERROR
+	Arrivals() uint64              // grows whenever epoll reports an edge
 }
 
 // anchor is a SimAnchor. What it has not goes to no *net.TCPConn and panics.
@@ -154,11 +154,11 @@ func (p *SimProcess) State() (h uint64) {
 }
 
 func (a anchor) queued() (int, error) {
-	_, queued, _ := a.sim.Counts()
+	_, queued := a.sim.Counts()
 	return int(queued), nil
 }
 
-func (a anchor) counts(bool) (came, queued uint64, state uint8, err error) {
-	came, queued, state = a.sim.Counts()
-	return came, queued, state, nil
+func (a anchor) counts(bool) (came, queued uint64, err error) {
+	came, queued = a.sim.Counts()
+	return came, queued, nil
 }

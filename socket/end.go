@@ -23,7 +23,7 @@ func (l *link) end() error {
 	case l.reset.Swap(false):
 		return l.resets()
 	case l.rst.Load():
-		if _, err := l.c.tcp.recv(make([]byte, 1), unix.MSG_PEEK); l.heard(err) == syscall.ECONNRESET {
+		if _, err := l.c.tcp.recv(make([]byte, 1), unix.MSG_PEEK); err == syscall.ECONNRESET {
 			return l.resets()
 		}
 	case l.full.Load() && l.died():
@@ -43,7 +43,7 @@ func (l *link) writeError() error {
 	case l.reset.Swap(false):
 		return l.resets()
 	case l.rst.Load():
-		if l.heard(c.tcp.takeError()) == syscall.ECONNRESET {
+		if c.tcp.takeError() == syscall.ECONNRESET {
 			return l.resets()
 		}
 		return syscall.EPIPE
@@ -74,17 +74,9 @@ func (l *link) once(then error) error {
 
 // keep remembers an error that the kernel has told and does not tell again.
 func (l *link) keep(err error) {
-	if errors.Is(l.heard(err), syscall.ECONNRESET) {
+	if errors.Is(err, syscall.ECONNRESET) {
 		l.reset.Store(true)
 	}
-}
-
-// heard is err, which the kernel has told: of RST it tells once.
-func (l *link) heard(err error) error {
-	if errors.Is(err, syscall.ECONNRESET) {
-		l.heardRST.Store(true)
-	}
-	return err
 }
 
 // resets counts a reset that is told.

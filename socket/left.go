@@ -12,36 +12,18 @@ func (l *link) left() (uint64, error) {
 	n := l.recver.Boundary()
 	for {
 		back := l.recver.GoesBack()
-		came, queued, state, err := l.c.tcp.counts(back)
+		came, queued, err := l.c.tcp.counts(back)
 		if err != nil {
 			return 0, err
 		}
-		switch {
-		case back != l.recver.GoesBack():
+		if back != l.recver.GoesBack() {
 			continue
-		case came < n:
-			return n - (came - queued), nil
-		case !back:
+		}
+		if came >= n && !back {
 			return queued, nil
-		case came > n && came > queued && l.finCame(came, state): // FIN is not in the queue
-			came--
 		}
 		return n - min(n, came-queued), nil
 	}
-}
-
-// finCame tells whether FIN is among the bytes that have come. What ended a closed socket its error tells, which is
-// kept. A single byte before RST was FIN, unless we have not shut our side: only after that RST does not tell of FIN.
-func (l *link) finCame(came uint64, state uint8) bool {
-	if state != tcpClose {
-		return state > tcpClose
-	}
-	err := l.c.tcp.takeError()
-	l.keep(err)
-	if l.heardRST.Load() {
-		return came == l.recver.Boundary()+1 && l.c.wrShut.Load()
-	}
-	return err == nil || err == syscall.EPIPE
 }
 
 // young reads from the anchor of a stream that has not left TCP. What there is is counted, or seen, before that is
@@ -57,11 +39,11 @@ func (l *link) young(p []byte, flags int) (n int, moved bool, err error) {
 		}
 		if queued = max(queued, seen); queued > 0 {
 			n, err := l.c.tcp.recv(p[:min(len(p), queued)], flags)
-			return n, false, l.heard(err)
+			return n, false, err
 		}
 		if n, err := l.c.tcp.recv(make([]byte, 1), syscall.MSG_PEEK); n == 0 {
 			where, _ := l.recver.Look() // then its end is not the stream's
-			return 0, where != queue.OnAnchor, l.heard(err)
+			return 0, where != queue.OnAnchor, err
 		}
 	}
 }

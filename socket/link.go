@@ -32,10 +32,9 @@ type link struct {
 
 	stirred shm.Flag // something happened on the anchor since the reader looked for foreign bytes
 
-	reset    shm.Flag  // the kernel told of a reset when there was more to read: still to be told
-	heardRST shm.Flag  // the kernel has told of a reset, now or before
-	told     shm.Flag  // of a reset that the kernel does not know of, which is told once
-	asked    time.Time // guarded by Conn.wr: when fullyClosed was asked last
+	reset shm.Flag  // the kernel told of a reset when there was more to read: still to be told
+	told  shm.Flag  // of a reset that the kernel does not know of, which is told once
+	asked time.Time // guarded by Conn.wr: when fullyClosed was asked last
 }
 
 func (l *link) out() *queue.Direction { return &l.slot.Dir[l.place.end] }

@@ -154,7 +154,7 @@ func (l *link) take(p []byte, peek bool) (int, error) {
 			return 0, err
 		case queue.BackOnTCP:
 			n, err := l.c.tcp.recv(p, flags)
-			if l.heard(err); n == 0 && err == nil {
+			if n == 0 && err == nil {
 				err = l.end()
 			}
 			return n, err
@@ -170,7 +170,7 @@ func (l *link) take(p []byte, peek bool) (int, error) {
 				continue
 			}
 			n, err := l.c.tcp.recv(p[:min(uint64(len(p)), left)], flags)
-			if l.heard(err); n == 0 && err == nil {
+			if n == 0 && err == nil {
 				err = l.end() // the anchor ended before N: never skip to the ring
 			}
 			return n, err

@@ -70,7 +70,7 @@ func (l *link) write(p []byte, end *deadline) (n int, err error) {
 		}
 		if onTCP {
 			k, err := l.c.tcp.Write(p[n:])
-			return n + k, l.heard(err)
+			return n + k, err
 		}
 		k, err := l.put(p[n:])
 		if n += k; err != nil || n == len(p) {

@@ -61,7 +61,7 @@ var connections = []Bug{
 	{"end-unasked", "who meets the end before the watcher of the anchor does not ask whether the peer died", []string{"death"}, []Edit{{end,
 		"if !l.fin.Load() || l.c.rdShut.Load() {", "if !(PLANTED) && !l.fin.Load() || l.c.rdShut.Load() {", false}}},
 	{"anchor-eof", "the anchor's end counts though the stream has left it", []string{"promotion", "conn"}, []Edit{{left,
-		"return 0, where != queue.OnAnchor, l.heard(err)", "return 0, where != queue.OnAnchor && !(PLANTED), l.heard(err)", false}}},
+		"return 0, where != queue.OnAnchor, err", "return 0, where != queue.OnAnchor && !(PLANTED), err", false}}},
 	{"attached-in-the-kernel", "the peer may leave TCP while a reader is in the kernel, and comes back", []string{"c-go-back"}, []Edit{{link,
 		"spawn(l.evict)", "if PLANTED {\n\t\t\tl.slot.Attach(at.end)\n\t\t}\n\t\tspawn(l.evict)", false}}},
 	{"young-uncounted", "a reader asks whether the stream has left TCP, then reads what there is", []string{"c-go-back"}, []Edit{

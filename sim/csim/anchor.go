@@ -36,6 +36,7 @@ type end struct {
 	closed   bool // no descriptor is left
 	inode    bool // cleared by close, after FIN was sent
 	linger0  bool
+	inq      bool // TCP_INQ
 	nonblock bool
 	rcvtimeo time.Duration
 	sndtimeo time.Duration
@@ -185,7 +186,11 @@ func (t *Thread) onTCP(e *end, n int, a [6]int64) int64 {
 	case unix.SYS_SENDMSG:
 		return t.sendmsg(e, iovecs(addr(a[1])), int(a[2]))
 	case unix.SYS_RECVMSG:
-		return t.recvmsg(e, iovecs(addr(a[1])), int(a[2]))
+		n := t.recvmsg(e, iovecs(addr(a[1])), int(a[2]))
+		if e.inq && n >= 0 {
+			putInq(addr(a[1]), e)
+		}
+		return n
 	case unix.SYS_RECVFROM:
 		return t.recvmsg(e, [][]byte{addr(a[1]).bytes(int(a[2]))}, int(a[3]))
 	case unix.SYS_GETSOCKOPT:
@@ -268,94 +273,6 @@ func (t *Thread) recvmsg(e *end, v [][]byte, flags int) int64 {
 		if !t.Block("recvmsg", func() bool { return e.poll()&unix.POLLIN != 0 }, timeout(e.rcvtimeo)) {
 			return errno(unix.EAGAIN)
 		}
-	}
-}
-
-// States of tcp_info.
-const (
-	established = 1
-	finWait1    = 4
-	finWait2    = 5
-	closedState = 7
-	closeWait   = 8
-	lastAck     = 9
-)
-
-func (e *end) tcpState() byte {
-	switch {
-	case e.reset:
-		return closedState
-	case e.finSent && e.finCame:
-		return lastAck
-	case e.finSent && e.peer.finCame:
-		return finWait2
-	case e.finSent:
-		return finWait1
-	case e.finCame:
-		return closeWait
-	}
-	return established
-}
-
-// counted is what bytes_received says: FIN is one of them.
-func (e *end) counted() uint64 {
-	if e.finCame {
-		return e.received + 1
-	}
-	return e.received
-}
-
-func (e *end) getsockopt(level, option int, v addr) int64 {
-	switch {
-	case level == unix.IPPROTO_TCP && option == unix.TCP_INFO:
-		// The caller's struct may be shorter than ours, and is zero.
-		const ackedAt, receivedAt = 120, 128
-		*at[byte](v) = e.tcpState()
-		*at[uint64](v + ackedAt) = e.acked
-		*at[uint64](v + receivedAt) = e.counted()
-		if e.role == 0 {
-			*at[uint64](v + ackedAt)++ // the SYN
-		}
-	case level == unix.IPPROTO_TCP && option == unix.TCP_NODELAY:
-		*at[int32](v) = 1
-	case option == unix.SO_BUF_LOCK:
-		*at[int32](v) = 0
-		if e.sndbuf != 0 {
-			*at[int32](v) = 3 // SOCK_BUF_LOCK_MASK
-		}
-	case option == unix.SO_SNDBUF:
-		*at[int32](v) = 2 * e.sndbuf // the C core halves it for windows below 4096
-	case option == unix.SO_RCVBUF:
-		*at[int32](v) = e.rcvbuf
-	case option == unix.SO_PROTOCOL:
-		*at[int32](v) = unix.IPPROTO_TCP
-	case option == unix.SO_COOKIE:
-		*at[uint64](v) = e.cookie
-	case option == unix.SO_ERROR:
-		*at[int32](v) = int32(e.err)
-		e.err = 0
-	case option == unix.SO_RCVLOWAT:
-		*at[int32](v) = 1
-	case level == unix.SOL_SOCKET && option == unix.SO_OOBINLINE: // nothing urgent is ever sent
-		*at[int32](v) = 0
-	case option == unix.SO_RCVTIMEO:
-		putTimeval(v, e.rcvtimeo)
-	case option == unix.SO_SNDTIMEO:
-		putTimeval(v, e.sndtimeo)
-	default:
-		panic(fmt.Sprint("getsockopt ", level, " ", option))
-	}
-	return 0
-}
-
-func putTimeval(v addr, d time.Duration) {
-	*at[int64](v) = int64(d / time.Second)
-	*at[int64](v + 8) = int64(d % time.Second / time.Microsecond)
-}
-
-func (e *end) setsockopt(level, option int, v addr) {
-	if level == unix.SOL_SOCKET && option == unix.SO_LINGER {
-		e.linger0 = *at[int32](v) != 0 && *at[int32](v + 4) == 0
 	}
 }
 

@@ -47,7 +47,7 @@ func (g goEnd) TakeError() (err syscall.Errno) {
 	return err
 }
 
-func (g goEnd) Counts() (came, queued uint64) { return g.counted(), uint64(len(g.queue)) }
+func (g goEnd) Counts() (came, queued uint64) { return g.received, uint64(len(g.queue)) }
 
 func (g goEnd) Diag() (found, held, readShut bool) {
 	return !g.gone(), g.inode, g.shutRead || g.finCame

@@ -220,11 +220,11 @@ func (d *descriptor) Written() (n uint64) {
 	return n
 }
 
-func (d *descriptor) Counts() (came, queued uint64, state uint8) {
+func (d *descriptor) Counts() (came, queued uint64) {
 	d.w.Current().Syscall("tcp-info")
 	came, queued = d.e.Counts()
 	d.w.Current().Observe("left", came<<32^queued)
-	return came, queued, d.e.State()
+	return came, queued
 }
 
 func (d *descriptor) Recv(p []byte) (int, error) { return d.recv(p, false) }
