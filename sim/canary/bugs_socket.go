@@ -69,7 +69,7 @@ var connections = []Bug{
 		{left, "if where, _ := l.recver.Look(); where != queue.OnAnchor {", "where, _ := l.recver.Look()\n\t\tif PLANTED {\n\t\t\twhere = early\n\t\t}\n\t\tif where != queue.OnAnchor {", false},
 		{left, "n, err := l.c.tcp.recv(p[:min", "if PLANTED {\n\t\t\t\tqueued = len(p)\n\t\t\t}\n\t\t\tn, err := l.c.tcp.recv(p[:min", false}}},
 	{"back-unasked", "what came behind the ring is counted as from before it", []string{"c-go-back"}, []Edit{{left,
-		"case !back:", "case !back || PLANTED:", false}}},
+		"came >= n && !back", "came >= n && (!back || PLANTED)", false}}},
 	{"unseen-reader", "a reader goes into the kernel without saying so", traffic, []Edit{{read,
 		"c.inKernel.Store(true)", "", false}}},
 	{"no-second-look", "a reader that said so does not look again whether it was promoted", traffic, []Edit{{read,
