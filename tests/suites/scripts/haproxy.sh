@@ -78,7 +78,13 @@ variant "select" http $'noepoll\n\tnopoll\n\tnbthread 1' "" ""
 
 how=(-W -S "$dir/master.sock")
 proxy http "nbthread 2" "" ""
-workers() { [ "$(grep -c 'New worker' "$log")" -ge "$1" ]; }
+# The master executes itself once more after it has forked, and ignores SIGUSR2 until it is done.
+workers() { [ "$(grep -c 'New worker' "$log")" -ge "$1" ] && listens_to_usr2; }
+listens_to_usr2() {
+	local blk cgt
+	blk=$(sed -n 's/^SigBlk:\t//p' "/proc/$haproxy/status") cgt=$(sed -n 's/^SigCgt:\t//p' "/proc/$haproxy/status")
+	[ $((0x$cgt & ~0x$blk & 1 << 11)) -ne 0 ]
+}
 await workers 1
 requests "requests during two reloads" 4000 -c 16 $url/small >"$dir/during" &
 during=$!
