@@ -129,8 +129,8 @@ func (n step) poll() []Branch {
 	if !ok {
 		return n.fail(ebadf)
 	}
-	if n.again != nil && first[0] != 0 && second[0] != 0 { // as told; RST shows by its error first
-		first, second = append(first, 0, first[0]&evErr), append(second, 0, second[0]&evErr)
+	if n.again != nil && first[0] != 0 && second[0] != 0 { // as told
+		first, second = append(first, arriving(first[0])...), append(second, arriving(second[0])...)
 	}
 	var b []Branch
 	for _, r1 := range first {
@@ -155,6 +155,12 @@ func (n step) poll() []Branch {
 		}
 	}
 	return b
+}
+
+// arriving is what RST shows on its way to mask: nothing, its error, and, before the shutdown of both sides, that the
+// connection is closed (tcp_reset and tcp_done of Linux).
+func arriving(mask int32) []int32 {
+	return []int32{0, mask & evErr, mask &^ (evIn | evRdNorm | evRdHup)}
 }
 
 func (n step) selects() bool { return n.op.Form() == PollSelect || n.op.Form() == PollPselect }
