@@ -130,7 +130,7 @@ func (n step) poll() []Branch {
 		return n.fail(ebadf)
 	}
 	if n.again != nil && first[0] != 0 && second[0] != 0 { // as told
-		first, second = append(first, arriving(first[0])...), append(second, arriving(second[0])...)
+		first, second = append(first, n.arriving(first[0])...), append(second, n.arriving(second[0])...)
 	}
 	var b []Branch
 	for _, r1 := range first {
@@ -157,10 +157,14 @@ func (n step) poll() []Branch {
 	return b
 }
 
-// arriving is what RST shows on its way to mask: nothing, its error, and, before the shutdown of both sides, that the
-// connection is closed (tcp_reset and tcp_done of Linux).
-func arriving(mask int32) []int32 {
-	return []int32{0, mask & evErr, mask &^ (evIn | evRdNorm | evRdHup)}
+// arriving is what may be seen of mask while that comes about: nothing, of RST its error, and then that the connection
+// is closed before both sides are shut (tcp_reset and tcp_done of Linux), which select shows as the error.
+func (n step) arriving(mask int32) []int32 {
+	options := []int32{0, mask & evErr}
+	if mask&evHup != 0 && !n.selects() {
+		options = append(options, mask&^(evIn|evRdNorm|evRdHup))
+	}
+	return options
 }
 
 func (n step) selects() bool { return n.op.Form() == PollSelect || n.op.Form() == PollPselect }
