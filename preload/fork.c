@@ -69,6 +69,7 @@ static void in_child(void)
 	sd_waker_fork_child();
 	sd_stdio_fork_child();
 	sd_promote_mutex = 0;
+	sd_inq_mutex = 0;
 	if (sd_sys(SYS_getppid) == 0)
 		far_from_parent();
 	if (inherits) /* before a handler that waits runs, and sends */

@@ -28,35 +28,32 @@ static int unread(int fd)
 	return sd_sys(SYS_ioctl, fd, SIOCINQ, &q) < 0 ? -1 : q;
 }
 
-/* Sets an option, and returns what it was. */
-static int swap(int fd, int level, int name, int to)
-{
-	int was = 0;
-	socklen_t len = sizeof was;
-	sd_sys(SYS_getsockopt, fd, level, name, &was, &len);
-	sd_sys(SYS_setsockopt, fd, level, name, &to, sizeof to);
-	return was;
-}
+sd_mutex sd_inq_mutex;
 
 /* Unread, where more than the ring's beginning may be in the queue: an urgent byte, at which SIOCINQ would end, and
  * behind bytes FIN, which counts as one as it does in bytes_received. TCP_INQ (Linux 4.18) tells of it in every state
- * and whatever became of the connection since. Of an empty queue it need not be known, and is not asked, which would
- * take the socket's error. -1: ask again. */
+ * and whatever became of the connection since; it is on for a moment, for one thread at a time. Of an empty queue it
+ * need not be known, and is not asked, which would take the socket's error. -1: ask again. */
 static int unread_with_fin(int fd)
 {
 	char control[256];
 	struct msghdr m = {.msg_control = control, .msg_controllen = sizeof control};
-	int inl = swap(fd, SOL_SOCKET, SO_OOBINLINE, 1), inq = swap(fd, IPPROTO_TCP, TCP_INQ, 1), q = unread(fd);
-	if (q > 0) {
-		q = -1;
-		if (sd_sys(SYS_recvmsg, fd, &m, MSG_PEEK | MSG_DONTWAIT) == 0)
-			for (struct cmsghdr *h = CMSG_FIRSTHDR(&m); h; h = CMSG_NXTHDR(&m, h))
-				if (h->cmsg_level == IPPROTO_TCP && h->cmsg_type == TCP_CM_INQ)
-					memcpy(&q, CMSG_DATA(h), sizeof q);
-	}
-	swap(fd, IPPROTO_TCP, TCP_INQ, inq);
-	swap(fd, SOL_SOCKET, SO_OOBINLINE, inl);
-	return q;
+	int was = 0, on = 1, q = unread(fd);
+	socklen_t len = sizeof was;
+	if (q < 0 || (q == 0 && !sd_at_mark(fd)))
+		return q;
+	sd_mutex_lock(&sd_inq_mutex);
+	sd_sys(SYS_getsockopt, fd, IPPROTO_TCP, TCP_INQ, &was, &len);
+	sd_sys(SYS_setsockopt, fd, IPPROTO_TCP, TCP_INQ, &on, sizeof on);
+	long r = sd_sys(SYS_recvmsg, fd, &m, MSG_PEEK | MSG_DONTWAIT);
+	sd_sys(SYS_setsockopt, fd, IPPROTO_TCP, TCP_INQ, &was, sizeof was);
+	sd_mutex_unlock(&sd_inq_mutex);
+	for (struct cmsghdr *h = r == 0 ? CMSG_FIRSTHDR(&m) : NULL; h; h = CMSG_NXTHDR(&m, h))
+		if (h->cmsg_level == IPPROTO_TCP && h->cmsg_type == TCP_CM_INQ) {
+			memcpy(&q, CMSG_DATA(h), sizeof q);
+			return q;
+		}
+	return -1;
 }
 
 static int back_on_tcp(struct sd_direction *in) { return sd_class_of(in, sd_tx_gen(in)) == SD_CLASS_TCP; }

@@ -191,6 +191,7 @@ int sd_tcp_info(int fd, struct tcp_info *ti);
 int sd_kernel_ended(int fd); /* FIN or RST has come */
 uint64_t sd_kernel_received(int fd);
 uint64_t sd_kernel_left(struct sd_conn *c, int fd); /* bytes before the ring not yet read from the anchor */
+extern sd_mutex sd_inq_mutex; /* who asks for that; nothing else is taken under it */
 int sd_conn_readable(struct sd_conn *c, int fd); /* as much as SO_RCVLOWAT asks for is in the ring or before it */
 short sd_conn_mask(struct sd_conn *c, int fd);	 /* POLL… bits that hold now */
 int sd_nonblock(struct sd_conn *c, int fd, int flags);

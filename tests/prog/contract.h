@@ -68,6 +68,7 @@ void verify(struct link *l, const void *buf, size_t n);
 // stuff sends without blocking until the connection takes no more; it returns how many bytes it took.
 size_t stuff(struct link *l);
 
+int get_number(int fd, int level, int name); // an option
 void until_arrived(int fd, size_t n);  // n bytes can be read
 void until_event(int fd, short event); // poll reports the event
 void until_fin_acknowledged(int fd);   // ours; the peer's has not come

@@ -34,7 +34,7 @@ static const struct number numbers[] = {
 	{IPPROTO_IP, IP_FREEBIND, 1, 1},
 };
 
-static int get_number(int fd, int level, int name)
+int get_number(int fd, int level, int name)
 {
 	int v = -1;
 	socklen_t n = sizeof v;

@@ -131,6 +131,55 @@ static void select_sleeps_on_what_hung_up(struct link *l)
 	EQ(FD_ISSET(l->s, &x), false);
 }
 
+struct asker { int fd; bool over; };
+
+static void *asks(void *arg)
+{
+	struct asker *a = arg;
+	struct pollfd p = {a->fd, POLLIN, 0};
+	int n;
+	while (!__atomic_load_n(&a->over, __ATOMIC_RELAXED)) {
+		must(poll(&p, 1, 0));
+		must(ioctl(a->fd, FIONREAD, &n));
+	}
+	return NULL;
+}
+
+// Threads that ask what there is, of a connection that has begun and had an urgent byte, leave no option changed.
+static void leaves_options(struct link *l)
+{
+	enum { ROUNDS = 10, THREADS = 3, BYTES = 5000 };
+	for (int round = 0; round < ROUNDS; round++) {
+		struct link young;
+		pthread_t t[THREADS];
+		uint8_t b;
+		link_open(&young, l->peer_fd >= 0, l->client, l->v6);
+		put(&young, 8);
+		EQ(ask(&young, OP_RECV, 8), 8);
+		EQ(ask(&young, OP_SEND, 8), 8);
+		get(&young, 8);
+		put(&young, 8);
+		EQ(ask(&young, OP_RECV, 8), 8);
+		usleep(3000);
+		EQ(ask(&young, OP_SEND, BYTES), BYTES);
+		EQ(ask(&young, OP_URGENT, 0), 1);
+		until_event(young.s, POLLPRI);
+		struct asker a = {.fd = young.s};
+		for (int i = 0; i < THREADS; i++)
+			EQ(pthread_create(&t[i], NULL, asks, &a), 0);
+		usleep(20000);
+		__atomic_store_n(&a.over, true, __ATOMIC_RELAXED);
+		for (int i = 0; i < THREADS; i++)
+			pthread_join(t[i], NULL);
+		EQ(get_number(young.s, SOL_SOCKET, SO_OOBINLINE), 0);
+		EQ(get_number(young.s, IPPROTO_TCP, TCP_INQ), 0);
+		get(&young, BYTES);
+		EQ(recv(young.s, &b, 1, MSG_OOB), 1);
+		verify(&young, &b, 1);
+		link_close(&young);
+	}
+}
+
 const struct check urgent_checks[] = {
 	{"urgent_wakes_poll", wakes_poll, false},
 	{"urgent_wakes_poll_cold", wakes_poll, true},
@@ -148,6 +197,7 @@ const struct check urgent_checks[] = {
 	{"urgent_leaves_asleep_who_reads_cold", leaves_asleep_who_reads, true},
 	{"urgent_leaves_asleep_who_peeks", leaves_asleep_who_peeks, false},
 	{"urgent_leaves_asleep_who_peeks_cold", leaves_asleep_who_peeks, true},
+	{"urgent_leaves_options", leaves_options, false},
 	{"urgent_select_sleeps_on_what_hung_up", select_sleeps_on_what_hung_up, false},
 	{"urgent_select_sleeps_on_what_hung_up_cold", select_sleeps_on_what_hung_up, true},
 	{0},

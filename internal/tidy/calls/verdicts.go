@@ -39,7 +39,7 @@ var hooked = []cell{
 	{"", "MSG_ERRQUEUE", kernel, "the anchor answers", "anchor_nothing_urgent anchor_nothing_urgent_cold flag_error_queue_leaves_the_error flag_error_queue_leaves_the_error_cold"},
 	{"", "MSG_NOSIGNAL, MSG_CONFIRM, MSG_DONTROUTE, MSG_EOR, MSG_MORE, MSG_WAITFORONE", ring, "no effect", "flag_receives_without_effect flag_receives_without_effect_cold"},
 	{"", "urgent bytes of the peer", both, "they come by the anchor, after what is in the ring", "anchor_urgent_byte_from_the_peer anchor_urgent_byte_from_the_peer_cold urgent_ends_what_waits_for_all urgent_ends_what_waits_for_all_cold urgent_ends_what_sleeps urgent_ends_what_sleeps_cold"},
-	{"", "SO_OOBINLINE", both, "", "anchor_urgent_byte_in_line anchor_urgent_byte_in_line_cold"},
+	{"", "SO_OOBINLINE", both, "", "anchor_urgent_byte_in_line anchor_urgent_byte_in_line_cold urgent_leaves_options"},
 	{"", "SO_RCVLOWAT", ring, "above 4 MiB it counts as 4 MiB", "mark_low_water_receives mark_low_water_receives_cold mark_low_water_ends_at_eof mark_low_water_ends_at_eof_cold"},
 	{"", "SO_RCVTIMEO", ring, "", "rcvtimeo signal_recv_with_timeout_never_restarts"},
 	{"", "no bytes asked for", ring, "", "empty_calls nothing_asked_for nothing_asked_for_cold"},
