@@ -293,7 +293,7 @@ struct sd_bell {
 	uint64_t nonce; // writer: owner, before the bell is named in any WatchLine
 	uint64_t summary[4]; // bit w of the array: word w of the bits may be non-zero
 	uint32_t keeps; // writer: owner, before the bell is named in any WatchLine
-	uint32_t marks; // writer: who writes an Order (locked add)
+	uint32_t marks; // writer: who writes an Order (locked add), and the owner for what is ready unmarked
 	uint8_t pad6[8];
 };
 _Static_assert(sizeof(struct sd_bell) == 64, "Bell");

@@ -239,6 +239,25 @@ void sd_bell_harvest(struct sd_bell *b, int index, void (*fn)(void *, unsigned),
 		harvest(b, bits, fn, arg);
 }
 
+/* The next place among its marks; 0 is none. */
+uint32_t sd_bell_number(struct sd_bell *b)
+{
+	uint32_t n = sd_add(&b->marks, 1);
+	return n ? n : 1;
+}
+
+int sd_bell_marked(int index, unsigned member)
+{
+	return member < SD_MEMBERS_PER_BELL && sd_peek(&bits_at(sd_g.bells, index)[member / 64]) >> (member % 64) & 1;
+}
+
+void sd_bell_forget(int index, unsigned member)
+{
+	uint64_t *word = &bits_at(sd_g.bells, index)[member / 64], bit = 1ull << (member % 64), had;
+	while ((had = sd_peek(word)) & bit && !sd_cas(word, had, had & ~bit))
+		;
+}
+
 int sd_watch_arm(struct sd_watch_line *l, int bell, unsigned member)
 {
 	uint32_t e = (uint32_t)(bell + 1) << 16 | member;
@@ -298,10 +317,8 @@ static struct sd_bell *numbered(unsigned char *page, uint32_t e, uint32_t *order
 	    sd_peek(&bits_at(page, bell)[member / 64]) >> (member % 64) & 1)
 		return NULL;
 	struct sd_bell *b = bell_at(page, bell);
-	if (!keep || sd_peek(order) == 0) {
-		uint32_t n = sd_add(&b->marks, 1);
-		sd_poke(order, n ? n : 1); /* 0 is none */
-	}
+	if (!keep || sd_peek(order) == 0)
+		sd_poke(order, sd_bell_number(b));
 	return b;
 }
 

@@ -45,6 +45,7 @@ struct sd_set {
 	uint8_t nested; /* a member of another set, or polled: the kernel must show our readiness */
 	uint8_t plain;	/* there may be members without a record */
 	uint8_t full;	/* the kernel's events took all room of the last look */
+	uint8_t both;	/* the kernel tells of what our members show, too: one look at both makes one event of it */
 	uint8_t lame;	/* a watch or bell was not to be had: look every millisecond */
 	uint8_t shown;	/* show_fd can be read, and so the kernel set is ready */
 	uint8_t shared; /* by a fork: the kernel set is another process's, too */
@@ -61,10 +62,12 @@ struct sd_set {
 	struct sd_member *left; /* of closed numbers: a duplicate keeps the connection open */
 	uint32_t fds, bits;
 	struct sd_member *hot_head, *hot_tail, *recent;
+	struct sd_member *settled; /* the last of the last look: who is behind it became hot since, in any order */
 	int64_t look_ns; /* when members were looked at again, or the list of the recent ones began */
 	struct sd_set *next;
 };
 
+#define SD_UNTOLD 16 /* looks: what the kernel alone knows of, as the end of one that was killed, is told by then */
 #define SD_SETTLE_NS 1000000 /* store buffers have drained by then */
 #define SD_CLOSED 0x80000000u
 #define SD_ROOM (EPOLLOUT | EPOLLWRNORM) /* two names of one thing */
@@ -75,15 +78,23 @@ extern struct sd_set *sd_sets; /* all of this process; guarded by sd_promote_mut
 int sd_set_ctl(struct sd_set *s, int op, int fd, struct epoll_event *ev);
 int sd_set_wait(struct sd_set *s, struct epoll_event *ev, int max, int64_t deadline_ns, const void *sigmask);
 uint32_t sd_member_mask(struct sd_member *m);
+uint32_t sd_member_answer(struct sd_set *s, struct sd_member *m); /* the same, told: what it has seen is no edge again */
+void sd_member_anchor(struct sd_member *m, uint32_t e);		   /* the kernel tells of its anchor */
+void sd_member_look_again(struct sd_member *m);
+int sd_member_reset_told(struct sd_member *m);
 /* sd_member_want_out: where mask lacks the room asked for, the reader will tell; what was asked for if it became so meanwhile. */
 uint32_t sd_member_want_out(struct sd_set *s, struct sd_member *m, uint32_t mask);
 void sd_set_harvest(struct sd_set *s);
-/* sd_set_order: of what became hot behind before; sd_member_place: its place there, before it becomes hot. */
-void sd_set_order(struct sd_set *s, struct sd_member *before);
-/* The last of these, in order, that is not later. */
-struct sd_member *sd_set_until(struct sd_set *s, struct sd_member *before, uint32_t order);
-void sd_member_place(struct sd_member *m);
+/* sd_set_order: what is not settled; sd_set_until: the last of these, in order, that is not later. */
+void sd_set_order(struct sd_set *s);
+struct sd_member *sd_set_until(struct sd_set *s, uint32_t order);
+/* Its place there, before it becomes hot: sd_member_place by its mark, sd_member_now without one. */
+int sd_member_place(struct sd_member *m);
+void sd_member_now(struct sd_member *m);
+int sd_member_asks_input(struct sd_member *m);
 void sd_member_marked(struct sd_member *m);
+void sd_member_unmarked(struct sd_member *m); /* its mark is taken: it is evaluated next */
+void sd_member_queue(struct sd_member *m); /* registered or changed: hot now if it is ready, else when something comes */
 /* sd_set_tagged: 1 if the data is a tag of the set's; *m: the member, NULL for the waker or one that is gone. */
 int sd_set_tagged(struct sd_set *s, uint64_t data, struct sd_member **m);
 static inline uint64_t sd_waker_tag(struct sd_set *s) { return s->secret; }

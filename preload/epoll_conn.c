@@ -23,6 +23,7 @@ void sd_members_on_tcp(struct sd_conn *c)
 			m->set->lame = 1; /* the kernel changes nothing under a number that is closed */
 		else
 			sd_set_kernel(m->set, EPOLL_CTL_MOD, m->fd, sd_anchor_events(c, m->events), m->tag);
+		m->set->both = 1;
 		sd_mutex_unlock(&m->set->mutex);
 	}
 	sd_mutex_unlock(&sd_promote_mutex);
@@ -75,6 +76,7 @@ void sd_members_edge(struct sd_conn *c, uint32_t events)
 		struct sd_set *s = m->set;
 		sd_mutex_lock(&s->mutex);
 		if (m->ours && (events & (m->events | EPOLLERR | EPOLLHUP))) {
+			sd_member_now(m);
 			sd_member_heat(m);
 			if (s->waking && sd_load(&s->waker.waiting))
 				sd_waker_kick(&s->waker);
@@ -165,8 +167,10 @@ void sd_members_want_out(struct sd_conn *c)
 		if (m->bit >= SD_MEMBERS_PER_BELL ||
 		    !sd_watch_arm(&sd_out(c)->tx_watch, s->waker.bell, m->bit))
 			s->lame = 1;
-		if (sd_rx_sender_wants(&theirs)) /* then the evaluation finds room */
+		if (sd_rx_sender_wants(&theirs)) { /* then the evaluation finds room */
+			sd_member_now(m);
 			sd_member_heat(m);
+		}
 		sd_set_wake(s); /* who sleeps has nothing to look at again, as far as he knows */
 		sd_mutex_unlock(&s->mutex);
 	}

@@ -21,6 +21,11 @@ long sd_set_kernel(struct sd_set *s, int op, int fd, uint32_t events, uint64_t d
 	return sd_sys(SYS_epoll_ctl, s->fd, op, fd, &e);
 }
 
+long sd_set_look(struct sd_set *s, struct epoll_event *ev, int max)
+{
+	return sd_sys(SYS_epoll_pwait, s->fd, ev, max, 0, NULL, 8);
+}
+
 /* A registration with EPOLLEXCLUSIVE cannot be modified. Without it all sets that hold the anchor are woken:
  * Linux promises one at least. */
 static long tell_kernel(struct sd_member *m, uint32_t events)
@@ -33,32 +38,16 @@ static long tell_kernel(struct sd_member *m, uint32_t events)
 	return sd_set_kernel(m->set, op, m->fd, events, m->tag);
 }
 
-void sd_member_heat(struct sd_member *m)
+void sd_member_recent(struct sd_member *m)
 {
-	m->set->edges++;
-	sd_member_keep(m);
-}
-
-void sd_member_keep(struct sd_member *m)
-{
-	struct sd_set *s = m->set;
-	if (m->hot)
+	m->recent_ns = sd_now_ns();
+	if (m->recent)
 		return;
-	m->hot = 1;
-	m->hot_next = NULL;
-	m->hot_prev = s->hot_tail;
-	*(s->hot_tail ? &s->hot_tail->hot_next : &s->hot_head) = m;
-	s->hot_tail = m;
-}
-
-void sd_member_cool(struct sd_member *m)
-{
-	struct sd_set *s = m->set;
-	if (!m->hot)
-		return;
-	m->hot = 0;
-	*(m->hot_prev ? &m->hot_prev->hot_next : &s->hot_head) = m->hot_next;
-	*(m->hot_next ? &m->hot_next->hot_prev : &s->hot_tail) = m->hot_prev;
+	if (m->set->recent == NULL)
+		m->set->look_ns = m->recent_ns;
+	m->recent = 1;
+	m->recent_next = m->set->recent;
+	m->set->recent = m;
 }
 
 static int grow(void *array, uint32_t *have, uint32_t want)
@@ -139,6 +128,7 @@ static void watch(struct sd_member *m)
 		;
 	if (s->bell && m->bit < SD_MEMBERS_PER_BELL && grow(&s->by_bit, &s->bits, m->bit)) {
 		s->by_bit[m->bit] = m;
+		sd_bell_forget(s->waker.bell, m->bit);
 		if (!sd_watch_arm(&sd_in(m->conn)->rx_watch, s->waker.bell, m->bit))
 			s->lame = 1;
 	} else {
@@ -149,7 +139,7 @@ static void watch(struct sd_member *m)
 		sd_count(SD_COUNT_WATCH_FULL);
 	sd_careful(m->conn);
 	sd_member_recent(m);
-	sd_member_heat(m);
+	sd_member_queue(m);
 }
 
 /* The member's connection is attached now. told: the kernel set is asked for sd_anchor_events. */
@@ -233,12 +223,27 @@ static int make_waking(struct sd_set *s)
 	return 1;
 }
 
+/* By the parent's bell. */
+static void inherit_place(struct sd_member *m)
+{
+	if (!m->hot)
+		sd_member_place(m);
+}
+
 static void watch_anew(struct sd_member *m)
 {
-	if (m == NULL || !m->ours)
-		return;
 	m->tx_armed = 0;
 	watch(m);
+}
+
+static void for_members(struct sd_set *s, void (*fn)(struct sd_member *))
+{
+	for (uint32_t i = 0; i < s->fds; i++)
+		if (s->by_fd[i] && s->by_fd[i]->ours)
+			fn(s->by_fd[i]);
+	for (struct sd_member *m = s->left; m; m = m->left_next)
+		if (m->ours)
+			fn(m);
 }
 
 /* The bell and the waker of a set that a child has inherited are its parent's, who may close them, or end. */
@@ -249,14 +254,13 @@ void sd_set_adopt(struct sd_set *s)
 	sd_mutex_lock(&sd_promote_mutex);
 	sd_mutex_lock(&s->mutex);
 	if (s->owner != sd_g.pid && !s->over) {
+		for_members(s, inherit_place);
 		sd_set_orphan(s);
 		sd_store(&s->owner, sd_g.pid);
-		if (s->ours && make_waking(s)) {
-			for (uint32_t i = 0; i < s->fds; i++)
-				watch_anew(s->by_fd[i]);
-			for (struct sd_member *m = s->left; m; m = m->left_next)
-				watch_anew(m);
-		}
+		if (s->ours && make_waking(s))
+			for_members(s, watch_anew);
+		sd_set_order(s);
+		s->settled = s->hot_tail;
 		s->lame |= s->ours && !s->waking;
 	}
 	int inner = s->inner != 0;
@@ -296,8 +300,10 @@ static void follow(struct sd_member *m, struct sd_conn *c, int attached, int tol
 	m->conn = c;
 	m->conn_next = c->members;
 	c->members = m;
-	if (attached)
+	if (attached) {
 		sd_member_take_over(m, told);
+		m->order = m->hot && m->set->bell ? sd_bell_number(m->set->bell) : 0;
+	}
 }
 
 /* Event loops register a socket and then connect it. A member that the kernel set does not hold under
@@ -404,6 +410,8 @@ int sd_set_ctl(struct sd_set *s, int op, int fd, struct epoll_event *ev)
 		r = -EINVAL; /* as Linux; the kernel set holds other events than the program asked for */
 	} else if (op == EPOLL_CTL_MOD && ev) {
 		r = sd_set_kernel(s, op, fd, m->ours ? sd_anchor_events(m->conn, ev->events) : ev->events, m->tag);
+		if (r == 0 && m->ours)
+			sd_member_now(m); /* by what was asked for until now */
 		if (r == 0) {
 			m->events = ev->events;
 			m->data = ev->data.u64;
@@ -411,7 +419,7 @@ int sd_set_ctl(struct sd_set *s, int op, int fd, struct epoll_event *ev)
 			m->ends = m->owed = 0;
 			m->inner_edges--;
 			if (m->ours) {
-				sd_member_heat(m);
+				sd_member_queue(m);
 				sd_set_wake(s);
 			}
 		}

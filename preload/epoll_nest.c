@@ -121,12 +121,11 @@ static int ready_since(struct sd_set *s, uint32_t *edges)
 	}
 	if (s->waking)
 		sd_waker_drain(&s->waker);
-	struct sd_member *before = s->hot_tail;
 	int others = others_ready(s); /* takes what the waker has: marks are harvested after it */
 	sd_set_harvest(s);
-	sd_set_order(s, before);
 	if (sd_set_relook(s) && s->shown)
 		sd_set_wake(s); /* nobody has made it an edge */
+	sd_set_order(s); /* who was ready first and is not any more loses its place */
 	for (struct sd_member *m = s->hot_head, *next; m && !ready; m = next) {
 		next = m->hot_next;
 		uint32_t mask = m->disabled ? 0 : sd_member_mask(m);

@@ -8,124 +8,16 @@
 
 #define SPIN_NS 20000
 
-static uint64_t received_on_tcp(struct sd_member *m)
-{
-	return sd_rx_on_tcp(sd_in(m->conn)) ? sd_kernel_received(m->conn->fd) : 0;
-}
-
-/* An edge needs a later Tail than the last evaluation saw: its mark may come after that. */
-static void remember(struct sd_member *m)
-{
-	m->seen_tail = sd_load(&sd_in(m->conn)->tx.tail);
-	m->in_edges = sd_load(&m->conn->slot->hdr.in_edges[m->conn->end]);
-	m->out_edges = sd_load(&m->conn->slot->hdr.out_edges[m->conn->end]);
-	if (m->events & EPOLLET)
-		m->seen_tcp = received_on_tcp(m);
-}
-
-/* What arrives is an edge for one that asks for input, by any of its names. */
-static int asks_input(struct sd_member *m)
-{
-	return (m->events & (EPOLLIN | EPOLLPRI | EPOLLRDNORM | EPOLLRDBAND)) != 0;
-}
-
-static int arrived(struct sd_member *m)
-{
-	if (!asks_input(m))
-		return 0;
-	return sd_load(&sd_in(m->conn)->tx.tail) != m->seen_tail || received_on_tcp(m) != m->seen_tcp;
-}
-
-/* Whether a mark is worth an evaluation. A reader tells of room that may not be enough, which is no edge. */
-static int news(struct sd_member *m)
-{
-	return !(m->events & EPOLLET) || arrived(m) || sd_member_edged(m) ||
-	       (m->tx_armed && (sd_member_mask(m) & ~m->ends & (SD_ROOM | EPOLLRDHUP | EPOLLHUP | EPOLLERR)));
-}
-
-void sd_member_recent(struct sd_member *m)
-{
-	m->recent_ns = sd_now_ns();
-	if (m->recent)
-		return;
-	if (m->set->recent == NULL)
-		m->set->look_ns = m->recent_ns;
-	m->recent = 1;
-	m->recent_next = m->set->recent;
-	m->set->recent = m;
-}
-
-void sd_member_marked(struct sd_member *m)
-{
-	if (!(m->events & EPOLLET) && !asks_input(m) && !m->tx_armed && !sd_member_edged(m))
-		sd_member_keep(m);
-	else if (news(m))
-		sd_member_heat(m);
-	m->conn->unparked = 0;
-	if (m->tx_armed || !sd_settled(m->conn)) /* only senders are asked to be careful */
-		sd_member_recent(m);
-}
-
-uint32_t sd_member_mask(struct sd_member *m)
-{
-	if (!m->ours)
-		return sd_member_owed(m);
-	return (uint16_t)sd_conn_mask(m->conn, m->conn->fd) & (m->events | EPOLLERR | EPOLLHUP);
-}
-
-/* Of hang-ups those that the peer made: the anchor of a direction that we have shut shows the same before. */
-static uint32_t by_peer(struct sd_conn *c, uint32_t events)
-{
-	uint32_t ends = events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR);
-	if ((ends & (EPOLLRDHUP | EPOLLHUP)) && sd_peek(&c->slot->hdr.rd_shut[c->end]) && !sd_kernel_ended(c->fd))
-		ends &= EPOLLERR;
-	return ends;
-}
-
-/* What the mask tells of must be what seen_tail remembers, or an arrival makes two edges. */
-static uint32_t evaluate(struct sd_set *s, struct sd_member *m)
-{
-	uint32_t mask;
-	int tries = 0;
-	if (!m->ours) {
-		mask = sd_member_owed(m);
-		m->owed = 0;
-		return mask;
-	}
-	do {
-		remember(m);
-		mask = (uint16_t)sd_conn_mask(m->conn, m->conn->fd);
-	} while ((m->events & EPOLLET) && (arrived(m) || sd_member_edged(m)) && ++tries < 4);
-	m->ends |= by_peer(m->conn, mask);
-	mask &= m->events | EPOLLERR | EPOLLHUP;
-	mask |= sd_member_want_out(s, m, mask);
-	if (mask)
-		s->peer_cpu = sd_peek(&sd_in(m->conn)->tx.cpu);
-	return mask;
-}
-
-/* Whether a direction of it may come by TCP: then the kernel has a say in what is ready. */
-static void note_path(struct sd_set *s, struct sd_member *m)
-{
-	uint8_t tcp = m->ours && sd_rx_on_tcp(sd_in(m->conn));
-	s->on_tcp += tcp - m->on_tcp;
-	m->on_tcp = tcp;
-}
-
-/* RST, whose error a call has taken: it shows in nothing else. */
-static int reset_told(struct sd_member *m) { return m->ours && m->conn->told; }
-
 /* Evaluates a hot member; 1 if that is an event. */
 static int report(struct sd_set *s, struct sd_member *m, struct epoll_event *ev)
 {
 	sd_member_cool(m);
 	if (m->ours && s->waker.bell >= 0 && sd_rx_on_tcp(sd_in(m->conn)))
 		sd_watch_told(&sd_in(m->conn)->rx_watch, s->waker.bell, m->bit);
-	uint32_t mask = m->disabled ? 0 : evaluate(s, m);
-	note_path(s, m);
+	uint32_t mask = sd_member_answer(s, m);
 	if (mask == 0)
 		return 0;
-	if (reset_told(m))
+	if (sd_member_reset_told(m))
 		m->ends |= EPOLLERR;
 	m->look = s->looks;
 	ev->events = mask;
@@ -146,28 +38,8 @@ static int collect(struct sd_set *s, struct sd_member *last, struct epoll_event 
 		if (m->look != s->looks)
 			n += report(s, m, ev + n);
 	}
+	s->settled = s->hot_tail;
 	return n;
-}
-
-/* What the anchor shows matters while a direction is on TCP, and when the stream ends; each end once.
- * Space on TCP is news also when the direction has left it meanwhile: the program waits because TCP was
- * full, and if the ring has room nobody else will tell. */
-static void anchor_event(struct sd_member *m, uint32_t e)
-{
-	struct sd_conn *c = m->conn;
-	int rx_tcp = sd_rx_on_tcp(sd_in(c)) && (!(m->events & EPOLLET) || arrived(m));
-	uint32_t ends = e & (EPOLLRDHUP | EPOLLHUP | EPOLLERR);
-	if (ends)
-		sd_conn_hung_up(c, c->fd, ends & (EPOLLRDHUP | EPOLLHUP));
-	uint32_t theirs = by_peer(c, ends);
-	if (ends & EPOLLHUP && reset_told(m))
-		theirs |= EPOLLERR;
-	/* Which bit is new the kernel does not say: on TCP an edge too many is better than one too few. */
-	if (!m->hot)
-		sd_member_place(m);
-	if ((theirs & ~m->ends) || sd_member_edged(m) || (!ends && rx_tcp && (e & EPOLLIN)) ||
-	    (e & m->events & (SD_ROOM | EPOLLPRI)))
-		sd_member_heat(m);
 }
 
 /* An event of the kernel set: 1 if it is the program's, of a member that has a record or of one that has none,
@@ -184,7 +56,7 @@ int sd_set_told(struct sd_set *s, const struct epoll_event *e, struct sd_member 
 	if (*m == NULL)
 		return 0;
 	if ((*m)->ours) {
-		anchor_event(*m, e->events);
+		sd_member_anchor(*m, e->events);
 		return 0;
 	}
 	(*m)->owed = 0; /* it is in this */
@@ -225,15 +97,11 @@ static long kernel_wait(struct sd_set *s, struct epoll_event *ev, int max, int64
 	return sd_wait_sleep(SYS_epoll_pwait, s->fd, (long)ev, max, ms, (long)mask, 8);
 }
 
-long sd_set_look(struct sd_set *s, struct epoll_event *ev, int max)
-{
-	return sd_sys(SYS_epoll_pwait, s->fd, ev, max, 0, NULL, 8);
-}
-
 /* Bells and anchors take room that the program gave for its events: if nothing else came, what is ready
  * may be behind them; of each the kernel may tell once more, by what the first was answered with. */
 static int take_kernel(struct sd_set *s, struct epoll_event *ev, int max)
 {
+	s->both = 0;
 	for (uint32_t looks = 0; looks / 2 <= s->members; looks++) {
 		long r = sd_set_look(s, ev, max);
 		if (r <= 0)
@@ -269,14 +137,6 @@ static void spin(struct sd_set *s, int64_t deadline)
 	s->spin_miss++;
 }
 
-static void look_again(struct sd_member *m)
-{
-	if (m->ours && m->tx_armed)
-		sd_tx_at_last(&m->conn->tx);
-	if (m->ours && !m->disabled && news(m) && sd_member_mask(m))
-		sd_member_heat(m);
-}
-
 int sd_set_due(struct sd_set *s)
 {
 	return (sd_peek(&s->recent) || s->lame) && sd_now_ns() - sd_peek(&s->look_ns) >= SD_SETTLE_NS;
@@ -295,13 +155,13 @@ int sd_set_relook(struct sd_set *s)
 		}
 		*p = m->recent_next;
 		m->recent = 0;
-		look_again(m);
+		sd_member_look_again(m);
 	}
 	for (uint32_t i = 0; s->lame && i < s->fds; i++)
 		if (s->by_fd[i])
-			look_again(s->by_fd[i]);
+			sd_member_look_again(s->by_fd[i]);
 	for (struct sd_member *m = s->left; s->lame && m; m = m->left_next)
-		look_again(m);
+		sd_member_look_again(m);
 	return s->hot_tail != last;
 }
 
@@ -340,18 +200,21 @@ static int park(struct sd_set *s, struct epoll_event *ev, int max, int64_t deadl
 	sd_wait_end();
 	sd_mutex_lock(&s->mutex);
 	if (r > 0) {
-		struct sd_member *before = s->hot_tail;
 		s->looks++;
 		r = translate(s, ev, r);
-		sd_set_order(s, before);
-		if (r < max && !(s->bell && sd_bell_pending(s->bell))) /* else a look must come first */
+		if (r < max && !(s->bell && sd_bell_pending(s->bell))) { /* else a look must come first */
+			sd_set_order(s);
 			r += collect(s, s->hot_tail, ev + r, max - r);
+		}
 	}
 	sd_mutex_unlock(&s->mutex);
 	return r;
 }
 
-static int by_kernel(struct sd_set *s) { return s->plain || s->members > s->ours || s->on_tcp; }
+static int by_kernel(struct sd_set *s)
+{
+	return s->plain || s->members > s->ours || s->on_tcp || s->both || s->looks % SD_UNTOLD == 0;
+}
 
 static int any_ready(struct sd_set *s)
 {
@@ -372,14 +235,12 @@ static int look(struct sd_set *s, struct epoll_event *ev, int max, int last)
 		sd_mutex_unlock(&s->mutex);
 		return -EBADF;
 	}
-	struct sd_member *before = s->hot_tail;
 	sd_set_harvest(s);
 	int kernel = last || by_kernel(s), ready = kernel && any_ready(s), n = 0, k = 0;
 	s->looks++;
 	if (ready && s->full) {
-		sd_set_order(s, before);
+		sd_set_order(s);
 		n = collect(s, s->hot_tail, ev, max);
-		before = s->hot_tail;
 	}
 	struct sd_member *rings = s->hot_tail;
 	if ((ready || last) && n < max)
@@ -387,13 +248,13 @@ static int look(struct sd_set *s, struct epoll_event *ev, int max, int last)
 	int anchors = s->hot_tail != rings;
 	s->full = k == max;
 	n += k;
-	sd_set_order(s, before);
+	sd_set_order(s);
 	struct sd_member *until = s->hot_tail;
 	if (anchors && s->bell && sd_bell_pending(s->bell)) {
 		uint32_t order = until->order;
 		sd_set_harvest(s);
-		sd_set_order(s, before);
-		until = sd_set_until(s, before, order);
+		sd_set_order(s);
+		until = sd_set_until(s, order);
 	}
 	if (n < max)
 		n += collect(s, until, ev + n, max - n);

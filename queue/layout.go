@@ -214,7 +214,7 @@ type Bell struct {
 	Nonce   uint64    // writer: owner, before the bell is named in any WatchLine
 	Summary [4]uint64 // bit w of the array: word w of the bits may be non-zero
 	Keeps   uint32    // writer: owner, before the bell is named in any WatchLine; 1 = bits stay set after a harvest, so a set bit does not say that the owner is being woken
-	Marks   uint32    // writer: who writes an Order (locked add); an epoll set tells of its members in this order
+	Marks   uint32    // writer: who writes an Order (locked add), and the owner for what is ready unmarked; an epoll set tells of its members in this order
 	_       [8]byte
 }
 

@@ -103,12 +103,16 @@ func (c *Conn) isClosed() bool { return c.closing.Load() }
 // CloseWrite sends FIN after the bytes written so far.
 func (c *Conn) CloseWrite() error {
 	c.wrShut.Store(true)
-	if l := c.link.Load(); l != nil {
-		wake(l.tx.wake)
-		c.wr.Lock()
-		defer c.wr.Unlock()
+	l := c.link.Load()
+	if l == nil {
+		return c.tcp.CloseWrite()
 	}
-	return c.tcp.CloseWrite()
+	wake(l.tx.wake)
+	c.wr.Lock()
+	defer c.wr.Unlock()
+	err := c.tcp.CloseWrite()
+	l.notify(&l.out().RxWatch) // an epoll set may look at rings only
+	return err
 }
 
 // CloseRead makes reads return EOF once what has arrived is consumed.

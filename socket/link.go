@@ -133,7 +133,8 @@ func (l *link) close() error {
 	l.tx.unwatch(&l.out().TxWatch)
 	c.dom.anchors.control(unix.EPOLL_CTL_DEL, c.tcp, l.rx.member) // a duplicate would keep it there
 	err := c.tcp.Close()
-	l.notify(&l.in().TxWatch) // after a FIN of ours the kernel tells the peer's writer nothing more
+	l.notify(&l.out().RxWatch) // an epoll set may look at rings only
+	l.notify(&l.in().TxWatch)  // after a FIN of ours the kernel tells the peer's writer nothing more
 	l.rx.leave()
 	l.tx.leave()
 	c.dom.gone(c.cookieOf(), l.place)

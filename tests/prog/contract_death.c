@@ -177,11 +177,42 @@ static void of_another_sender(struct link *l)
 	must(close(ls));
 }
 
+// An epoll set that has always something to tell of tells of a death too; libsd.so does in the sixteenth wait at last.
+static void beside_bytes(struct link *l)
+{
+	enum { WAITS = 16 };
+	int port, ls = other_listener(l, &port), st, n = 1, waits = 0, ep = (int)must(epoll_create1(EPOLL_CLOEXEC));
+	struct epoll_event in = {.events = EPOLLIN}, end = {.events = EPOLLIN | EPOLLRDHUP | EPOLLET, .data.u64 = 1}, e[2];
+	pid_t pid = fork_link(l);
+	if (pid == 0) {
+		talk(connect_to(l->v6, port), false);
+		pause();
+	}
+	int s = accept_one(ls);
+	talk(s, true); // it has read all when we have
+	must(epoll_ctl(ep, EPOLL_CTL_ADD, l->s, &in));
+	must(epoll_ctl(ep, EPOLL_CTL_ADD, s, &end));
+	EQ(ask(l, OP_SEND, 8), 8);
+	until_arrived(l->s, 8);
+	EQ(epoll_wait(ep, e, 2, LONG), 1);
+	must(kill(pid, SIGKILL));
+	must(waitpid(pid, &st, 0));
+	until_event(s, POLLRDHUP);
+	for (; n == 1 && waits < WAITS; waits++)
+		n = (int)must(epoll_wait(ep, e, 2, LONG));
+	EQ(n, 2);
+	EQ(e[e[1].data.u64 == 1].events, EPOLLIN | EPOLLRDHUP);
+	close(s);
+	close(ls);
+	close(ep);
+}
+
 const struct check death_checks[] = {
 	{"death_wakes_epoll_for_room", epoll_for_room, true},
 	{"death_wakes_poll_for_room", poll_for_room, true},
 	{"death_wakes_a_sender", sender, true},
 	{"death_after_our_shut_rd_wakes_a_sender", sender_after_our_shut_rd, true},
+	{"death_beside_bytes", beside_bytes, false},
 	{"death_of_another_sender", of_another_sender, false},
 	{"death_after_its_end_wakes_a_sender", sender_after_the_end, true},
 	{"death_after_an_unread_end_wakes_a_sender", sender_after_an_unread_end, true},

@@ -197,6 +197,37 @@ static void edge_in_the_middle(struct link *l)
 	}
 }
 
+// An inner set that is ready anyhow has an edge more when another member becomes ready, by what comes or by being
+// modified, be it that nobody has looked when that member is not asked for any more.
+static void edge_outside_a_change(struct link *l)
+{
+	struct link m;
+	link_open(&m, l->peer_fd >= 0, l->client, l->v6);
+	warm_up(&m);
+	int inner = set_of(l->s, EPOLLIN), outer = set_of(inner, EPOLLIN | EPOLLET);
+	struct epoll_event none = {.events = 0, .data.u64 = 0xfeedfacecafebeef}, all[2];
+	must(epoll_ctl(inner, EPOLL_CTL_ADD, m.s, &none));
+	arrive(l, 10, 10);
+	EQ(events(outer, LONG), EPOLLIN);
+	EQ(events(outer, NOW), 0);
+	for (int i = 0; i < 3; i++) {
+		arrive(&m, 10, 10);
+		EQ(events(outer, SHORT), 0);
+		modify(inner, m.s, EPOLLIN);
+		EQ(events(outer, LONG), EPOLLIN);
+		EQ(events(outer, SHORT), 0);
+		get(&m, 10);
+		EQ(epoll_wait(inner, all, 2, NOW), 1);
+		arrive(&m, 10, 10);
+		modify(inner, m.s, 0);
+		EQ(events(outer, LONG), EPOLLIN);
+		EQ(events(outer, SHORT), 0);
+		get(&m, 10);
+		EQ(epoll_wait(inner, all, 2, NOW), 1);
+	}
+	link_close(&m);
+}
+
 static void edges_outside_a_level(struct link *l)
 {
 	edges_outside(l, 0);
@@ -374,6 +405,7 @@ const struct check epoll_checks[] = {
 	{"epoll_edge_found_at_add", edge_found_at_add, false},
 	{"epoll_edges_outside_a_level", edges_outside_a_level, false},
 	{"epoll_edges_outside_an_edge", edges_outside_an_edge, false},
+	{"epoll_edge_outside_a_change", edge_outside_a_change, false},
 	{"epoll_inner_sets_number_again", inner_sets_number_again, false},
 	{"epoll_one_shot_outside", one_shot_outside, false},
 	{"epoll_edge_in_the_middle", edge_in_the_middle, false},

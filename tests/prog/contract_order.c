@@ -223,6 +223,118 @@ static void young_before_old(struct link *l)
 	}
 }
 
+// changed: a member that is added or modified while it is not ready is behind what becomes so before it does.
+static void changed(struct link *l, uint32_t flags)
+{
+	struct link m, o, *both[] = {&m, &o};
+	int ep = (int)must(epoll_create1(EPOLL_CLOEXEC));
+	more(&m, l, true);
+	more(&o, l, true);
+	add(ep, &m, EPOLLIN | flags, 0);
+	add(ep, &o, EPOLLIN | flags, 1);
+	quiet(ep);
+	for (int round = 0; round < 2 * ROUNDS; round++) {
+		int order[] = {round & 1, ~round & 1};
+		struct epoll_event e = {.events = EPOLLIN | flags, .data.u64 = (uint64_t)order[1]};
+		if (round < ROUNDS) {
+			must(epoll_ctl(ep, EPOLL_CTL_MOD, both[order[1]]->s, &e));
+		} else {
+			must(epoll_ctl(ep, EPOLL_CTL_DEL, both[order[1]]->s, NULL));
+			must(epoll_ctl(ep, EPOLL_CTL_ADD, both[order[1]]->s, &e));
+		}
+		for (int i = 0; i < 2; i++) {
+			arrive(both[order[i]]);
+			until_arrived(both[order[i]]->s, 8);
+		}
+		told(ep, order, 2);
+		for (int i = 0; i < 2; i++) {
+			get(both[i], 8);
+			acknowledge(both[i]);
+		}
+		quiet(ep);
+	}
+	link_close(&m);
+	link_close(&o);
+}
+
+static void changed_levels(struct link *l) { changed(l, 0); }
+static void changed_edges(struct link *l) { changed(l, EPOLLET); }
+
+// changed_ready: one that is not asked for has no place in the order, whatever comes for it, until it is modified or
+// added while it is ready, or something comes after that.
+static void changed_ready(struct link *l, uint32_t flags)
+{
+	static const int first[] = {0, 1, 2}, second[] = {1, 0, 2}, last[] = {1, 2, 0};
+	struct link m[3];
+	int ep = (int)must(epoll_create1(EPOLL_CLOEXEC));
+	for (int i = 0; i < 3; i++) {
+		more(&m[i], l, true);
+		add(ep, &m[i], EPOLLIN | (i ? 0 : flags), (uint64_t)i);
+	}
+	for (int round = 0; round < ROUNDS; round++) {
+		struct epoll_event e = {.events = EPOLLIN | flags}, none = {.events = flags & EPOLLET};
+		bool asked = round % 3 == 0 && !(flags & EPOLLONESHOT && round), again = round & 1;
+		if (round % 3)
+			must(epoll_ctl(ep, round % 3 == 1 ? EPOLL_CTL_MOD : EPOLL_CTL_DEL, m[0].s, &none));
+		arrive(&m[0]);
+		until_arrived(m[0].s, 8);
+		if (again) {
+			get(&m[0], 8);
+			acknowledge(&m[0]);
+		}
+		arrive(&m[1]);
+		until_arrived(m[1].s, 8);
+		must(epoll_ctl(ep, round % 3 == 2 ? EPOLL_CTL_ADD : EPOLL_CTL_MOD, m[0].s, &e));
+		arrive(&m[2]);
+		until_arrived(m[2].s, 8);
+		if (again) {
+			arrive(&m[0]);
+			until_arrived(m[0].s, 8);
+		}
+		told(ep, asked ? first : again ? last : second, 3);
+		for (int i = 0; i < 3; i++) {
+			get(&m[i], 8);
+			acknowledge(&m[i]);
+		}
+		quiet(ep);
+	}
+	for (int i = 0; i < 3; i++)
+		link_close(&m[i]);
+}
+
+static void changed_ready_levels(struct link *l) { changed_ready(l, 0); }
+static void changed_ready_edges(struct link *l) { changed_ready(l, EPOLLET); }
+static void changed_ready_once(struct link *l) { changed_ready(l, EPOLLONESHOT); }
+
+// A connection that is promoted as a member has no place in the order before something comes for it.
+static void promoted_idle(struct link *l)
+{
+	static const int want[] = {0, 1};
+	struct link young;
+	acknowledge(l);
+	for (int round = 0; round < 5; round++) {
+		int ep = (int)must(epoll_create1(EPOLL_CLOEXEC));
+		add(ep, l, EPOLLIN, 0);
+		more(&young, l, false);
+		add(ep, &young, EPOLLIN, 1);
+		quiet(ep);
+		for (int i = 0; i < 8; i++) { // only it sends
+			acknowledge(&young);
+			usleep(3000);
+		}
+		arrive(l);
+		until_arrived(l->s, 8);
+		arrive(&young);
+		until_arrived(young.s, 8);
+		told(ep, want, 2);
+		get(l, 8);
+		acknowledge(l);
+		get(&young, 8);
+		link_close(&young);
+		close(ep);
+	}
+}
+
 // Nor does one that has always something hide the end of another.
 static void end_beside_bytes(struct link *l)
 {
@@ -242,6 +354,38 @@ static void end_beside_bytes(struct link *l)
 	link_close(&other);
 }
 
+// Whatever another was asked for, the next wait tells of its end, and an edge of it once.
+static void close_beside_bytes(struct link *l)
+{
+	static const uint32_t asked[] = {0, EPOLLIN, EPOLLOUT, EPOLLRDHUP, EPOLLIN | EPOLLOUT | EPOLLRDHUP};
+	static const char ways[] = {OP_SHUT_WR, OP_CLOSE, OP_RESET};
+	int ep = (int)must(epoll_create1(EPOLL_CLOEXEC));
+	add(ep, l, EPOLLIN, 0);
+	arrive(l);
+	until_arrived(l->s, 8);
+	for (size_t i = 0; i < 2 * sizeof ways * (sizeof asked / sizeof *asked); i++) {
+		uint32_t events = asked[i / 2 / sizeof ways], edge = i % 2 ? EPOLLET : 0, end;
+		char way = ways[i / 2 % sizeof ways];
+		struct epoll_event e[2];
+		struct link other;
+		more(&other, l, true);
+		add(ep, &other, events | edge, 1);
+		EQ(epoll_wait(ep, e, 2, LONG), events & EPOLLOUT ? 2 : 1);
+		EQ(epoll_wait(ep, e, 2, LONG), events & EPOLLOUT && !edge ? 2 : 1);
+		end = EPOLLOUT | (way == OP_RESET ? EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR : EPOLLIN | EPOLLRDHUP);
+		end &= events | EPOLLHUP | EPOLLERR;
+		EQ(ask(&other, way, 0), 0);
+		until_event(other.s, way == OP_RESET ? POLLHUP : POLLRDHUP);
+		for (int k = 0; k < 3; k++) {
+			int n = end && (k == 0 || !edge) ? 2 : 1;
+			EQ(epoll_wait(ep, e, 2, LONG), n);
+			if (n == 2)
+				EQ(e[e[1].data.u64 == 1].events, end);
+		}
+		link_close(&other);
+	}
+}
+
 const struct check order_checks[] = {
 	{"epoll_in_order", of_levels, false},
 	{"epoll_in_order_edges", of_edges, false},
@@ -254,6 +398,13 @@ const struct check order_checks[] = {
 	{"epoll_after_a_wait_for_room", after_a_wait_for_room, false},
 	{"epoll_new_sizes", new_sizes, false},
 	{"epoll_young_before_old", young_before_old, false},
+	{"epoll_changed_idle", changed_levels, false},
+	{"epoll_changed_idle_edges", changed_edges, false},
+	{"epoll_changed_ready", changed_ready_levels, false},
+	{"epoll_changed_ready_edges", changed_ready_edges, false},
+	{"epoll_changed_ready_once", changed_ready_once, false},
+	{"epoll_promoted_idle", promoted_idle, false},
 	{"epoll_end_beside_bytes", end_beside_bytes, false},
+	{"epoll_close_beside_bytes", close_beside_bytes, false},
 	{0},
 };
