@@ -71,6 +71,7 @@ void sd_conn_disconnected(struct sd_conn *c, int fd)
 		return;
 	sd_conn_think(c);
 	sd_xchg(&sd_in(c)->rx_watch.closed, SD_CLOSED_BY_RST);
+	sd_watch_fire(&sd_out(c)->rx_watch, c->peer->bells, 1);
 	sd_store(&c->state, SD_ST_KERNEL);
 	sd_members_given_back(c);
 }

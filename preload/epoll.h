@@ -19,7 +19,7 @@ struct sd_member {
 	uint8_t hot;	 /* on the list of members to evaluate */
 	uint8_t recent;	 /* on the list of those to look at again once store buffers have drained */
 	uint8_t tx_armed;
-	uint8_t on_tcp; /* its bytes come by TCP, as of the last evaluation */
+	uint8_t on_tcp; /* the kernel has a say in it, as of the last mark or evaluation */
 	uint32_t order; /* when it was marked, as the set's bell counts */
 	uint32_t look;	   /* of the set's, that reported it last */
 	uint32_t owed;	   /* while not ours: events that the kernel has told, and will not tell again */

@@ -42,20 +42,28 @@ static uint32_t by_peer(struct sd_conn *c, uint32_t events)
  * the stream is one, for whatever the program asked. */
 static int news(struct sd_member *m)
 {
-	if (!(m->events & EPOLLET) && (sd_member_asks_input(m) || m->tx_armed))
-		return 1;
-	int edged = sd_member_edged(m);
-	m->set->both |= edged || sd_tx_closed(&m->conn->tx) || sd_rx_on_tcp(sd_in(m->conn));
-	if (edged || arrived(m))
+	int edged = sd_member_edged(m), bytes = sd_load(&sd_in(m->conn)->tx.tail) != m->seen_tail;
+	m->set->both |= edged || (!bytes && !m->tx_armed); /* of an end, perhaps */
+	if ((!(m->events & EPOLLET) && (sd_member_asks_input(m) || m->tx_armed)) || edged || arrived(m))
 		return 1;
 	uint32_t now = sd_conn_mask(m->conn, m->conn->fd);
 	return (by_peer(m->conn, now) & ~m->ends) || (m->tx_armed && (now & m->events & SD_ROOM));
+}
+
+/* Whether the kernel has a say in what is ready: its bytes may come by TCP, or its end is about to come. */
+static void note_path(struct sd_set *s, struct sd_member *m)
+{
+	uint8_t tcp = m->ours && (sd_rx_on_tcp(sd_in(m->conn)) ||
+				  (sd_tx_closed(&m->conn->tx) && !(m->ends & (EPOLLRDHUP | EPOLLHUP))));
+	s->on_tcp += tcp - m->on_tcp;
+	m->on_tcp = tcp;
 }
 
 void sd_member_marked(struct sd_member *m)
 {
 	if (news(m))
 		sd_member_heat(m);
+	note_path(m->set, m);
 	sd_member_unmarked(m);
 }
 
@@ -86,14 +94,6 @@ static uint32_t evaluate(struct sd_set *s, struct sd_member *m)
 	if (mask)
 		s->peer_cpu = sd_peek(&sd_in(m->conn)->tx.cpu);
 	return mask;
-}
-
-/* Whether a direction of it may come by TCP: then the kernel has a say in what is ready. */
-static void note_path(struct sd_set *s, struct sd_member *m)
-{
-	uint8_t tcp = m->ours && sd_rx_on_tcp(sd_in(m->conn));
-	s->on_tcp += tcp - m->on_tcp;
-	m->on_tcp = tcp;
 }
 
 /* RST, whose error a call has taken: it shows in nothing else. */

@@ -301,7 +301,8 @@ int sd_set_wait(struct sd_set *s, struct epoll_event *ev, int max, int64_t deadl
 	if (s->nested)
 		sd_set_ready(s); /* what is left must show in the outer set */
 	/* What stays ready is the next sleeper's too, as on Linux: the anchor has told only one of its end. */
-	if (r > 0 && sd_load(&s->waker.waiting) > s->nested && s->hot_head)
+	if (sd_load(&s->waker.waiting) > s->nested &&
+	    ((r > 0 && s->hot_head) || (s->bell && sd_bell_pending(s->bell)))) /* this look may have taken its ring */
 		sd_waker_kick(&s->waker);
 	sd_set_awake(s);
 	sd_mask_end(mask, &before);

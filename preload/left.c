@@ -33,8 +33,9 @@ sd_mutex sd_inq_mutex;
 /* Unread, where more than the ring's beginning may be in the queue: an urgent byte, at which SIOCINQ would end, and
  * behind bytes FIN, which counts as one as it does in bytes_received. TCP_INQ (Linux 4.18) tells of it in every state
  * and whatever became of the connection since; it is on for a moment, for one thread at a time. Of an empty queue it
- * need not be known, and is not asked, which would take the socket's error. -1: ask again. */
-static int unread_with_fin(int fd)
+ * need not be known, and is not asked, which would take the socket's error; but for one at the mark of an urgent byte that
+ * was thrown away: that error is kept for who reads next. -1: ask again. */
+static int unread_with_fin(struct sd_conn *c, int fd)
 {
 	char control[256];
 	struct msghdr m = {.msg_control = control, .msg_controllen = sizeof control};
@@ -48,6 +49,10 @@ static int unread_with_fin(int fd)
 	long r = sd_sys(SYS_recvmsg, fd, &m, MSG_PEEK | MSG_DONTWAIT);
 	sd_sys(SYS_setsockopt, fd, IPPROTO_TCP, TCP_INQ, &was, sizeof was);
 	sd_mutex_unlock(&sd_inq_mutex);
+	if (r < 0 && r != -EAGAIN) {
+		sd_store(&c->slot->hdr.err[c->end], -r);
+		return 0;
+	}
 	for (struct cmsghdr *h = r == 0 ? CMSG_FIRSTHDR(&m) : NULL; h; h = CMSG_NXTHDR(&m, h))
 		if (h->cmsg_level == IPPROTO_TCP && h->cmsg_type == TCP_CM_INQ) {
 			memcpy(&q, CMSG_DATA(h), sizeof q);
@@ -70,7 +75,7 @@ uint64_t sd_kernel_left(struct sd_conn *c, int fd)
 		int back = back_on_tcp(in), q;
 		if (sd_tcp_info(fd, &a) < 0)
 			break;
-		q = back ? unread_with_fin(fd) : unread(fd);
+		q = back ? unread_with_fin(c, fd) : unread(fd);
 		if (sd_tcp_info(fd, &b) < 0)
 			break;
 		uint64_t came = a.tcpi_bytes_received, read = came - q;

@@ -189,7 +189,7 @@ struct sd_conn *sd_detach(int fd)
 
 void sd_release(struct sd_conn *c)
 {
-	if (sd_attached(c)) /* the kernel has closed it: an epoll set of the peer's may look at rings only */
+	if (sd_attached(c) && sd_peek(&sd_in(c)->rx_watch.closed)) /* an epoll set of the peer's may look at rings only */
 		sd_watch_fire(&sd_out(c)->rx_watch, c->peer->bells, 1);
 	if (sd_multi() && sd_attached(c)) { /* threads that sleep on it by a number that is closed */
 		sd_watch_fire(&sd_in(c)->rx_watch, sd_g.bells, 1);

@@ -111,7 +111,9 @@ func (c *Conn) CloseWrite() error {
 	c.wr.Lock()
 	defer c.wr.Unlock()
 	err := c.tcp.CloseWrite()
-	l.notify(&l.out().RxWatch) // an epoll set may look at rings only
+	if err == nil { // else Close may have been first, and somebody else has the slot
+		l.notify(&l.out().RxWatch) // an epoll set may look at rings only
+	}
 	return err
 }
 
