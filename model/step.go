@@ -131,13 +131,16 @@ func (s *State) Resume(p int32) []Branch {
 	asleep, intr, restart := me.blocked, me.intr, me.restart
 	me.blocked, me.intr, me.restart = nil, false, false
 	since := asleep
-	if restart {
+	if restart || intr && asleep.op.Kind == Recv { // it takes what is there, be it less than would have woken it
 		since = nil
 	}
 	b := again.attempt(asleep.op, since)
 	for i := range b {
-		if intr && b[i].Lo == Blocked {
-			b[i] = step{b[i].Next(Blocked), asleep.op, p, asleep}.interrupted()
+		if b[i].Lo != Blocked {
+			continue
+		}
+		if next := b[i].Next(Blocked); intr || restart && len(next.procs[p].got) > 0 {
+			b[i] = step{next, asleep.op, p, asleep}.interrupted()
 		}
 	}
 	return b

@@ -141,7 +141,7 @@ var mistakes = []struct {
 		"return sd_rx_on_tcp(sd_in(c)) ? 1 : bad_peer", "return bad_peer")},
 	{"c-death-before-arming", "a sender does not look again, once it has armed, whether its peer has died", scenes("c-mon-death"), edit("wait.c",
 		"int gone = what == SD_WAIT_TX && attached && sd_tx_closed(&c->tx);", "int gone = 0;")},
-	{"c-own-fin", "a thread takes the effect of its own process's shutdown for the peer's close", scenes("c-threads"), edit("end.c",
+	{"c-own-fin", "a thread takes the effect of its own process's shutdown for the peer's close", scenes("c-threads-end"), edit("end.c",
 		"if (sd_conn_demote_tx(c) && unread) {", "if ((sd_conn_demote_tx(c), unread)) {")},
 }
 

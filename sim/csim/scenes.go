@@ -21,6 +21,7 @@ func init() {
 		{"c-back", "a stream that goes to the rings and back to TCP while the receiver is on its way", back, false},
 		{"c-echo", "request and response", echo, false},
 		{"c-threads", "two threads at each end, one sends, one receives", threads, false},
+		{"c-threads-end", "a peer that says nothing ends; one thread hears it while another sends and ends, too", threadsEnd, false},
 		{"c-shared", "two threads send on one connection, two receive", shared, false},
 		{"c-fork", "a forked child and its parent send on one connection; one may be killed at any step", forked, false},
 		{"c-fork-both", "a fork amid traffic each way; parent and child go on sending and receiving; one may be killed", forkBoth, false},
@@ -167,6 +168,44 @@ func threads(w *World) {
 			if s.received != n {
 				w.Failf("stream", "%d of %d bytes of stream %d arrived", s.received, n, s.id)
 			}
+		}
+	})
+}
+
+// threadsEnd: b has nothing to say. a's reader asks what b's end means while a's sender ends as well.
+func threadsEnd(w *World) {
+	a, b := w.process("a"), w.process("b")
+	fa, fb := w.connect(a, b)
+	n, most := w.Range(1, 20, "bytes"), 1<<w.Choose(4, "most")
+	sent, nothing := &stream{w: w, id: 0}, &stream{w: w, id: 1}
+	a.main(fa, 0, 2, func(t *Thread) {
+		left := 2
+		a.Go("reader", func(t *Thread) {
+			if r := nothing.drain(t, fa, math.MaxInt, most); r != 0 {
+				w.Failf("result", "recv: %d", r)
+			}
+			if left--; left == 0 {
+				t.close(fa)
+			}
+		})
+		if r := sent.pump(t, fa, n, most, 0); r != 0 {
+			w.Failf("result", "send: %d", r)
+		}
+		t.shutdown(fa, unix.SHUT_WR)
+		if left--; left == 0 {
+			t.close(fa)
+		}
+	})
+	b.main(fb, 1, 1, func(t *Thread) {
+		t.shutdown(fb, unix.SHUT_WR)
+		if r := sent.drain(t, fb, math.MaxInt, most); r != 0 {
+			w.Failf("result", "recv: %d", r)
+		}
+		t.close(fb)
+	})
+	w.AtEnd(func() {
+		if sent.received != n {
+			w.Failf("stream", "%d of %d bytes arrived", sent.received, n)
 		}
 	})
 }
