@@ -180,6 +180,14 @@ func (s *State) perhaps(e, events int32) {
 	}
 }
 
+// coming is in if bytes are on their way to a description: each arrival is an edge, whatever has been there before.
+func (s *State) coming(file int32) int32 {
+	if e := s.files[file].end; e != none && s.ends[e].sure < size(s.ends[e].rx) {
+		return in
+	}
+	return 0
+}
+
 // roomy says that an endpoint has certainly room to send again; an edge may have been reported already.
 func (s *State) roomy(e int32) {
 	if e == none || s.ends[e].file == none {
@@ -357,7 +365,7 @@ func (s *State) settleReady(ep int32, reported []int32) {
 			if s.late && !listed && it.extra < mostExtra {
 				it.extra++
 			}
-			it.maybe = may&it.interest() != 0 || s.late && it.extra < mostExtra
+			it.maybe = (may|s.coming(it.file))&it.interest() != 0 || s.late && it.extra < mostExtra
 		case i >= 0:
 			again = append(again, int32(at))
 		case listed && (must|may)&it.interest() != 0:
