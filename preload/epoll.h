@@ -45,7 +45,7 @@ struct sd_set {
 	uint8_t nested; /* a member of another set, or polled: the kernel must show our readiness */
 	uint8_t plain;	/* there may be members without a record */
 	uint8_t full;	/* the kernel's events took all room of the last look */
-	uint8_t both;	/* the kernel tells of what our members show, too: one look at both makes one event of it */
+	uint8_t both;	/* the kernel was asked anew for a member that sends by TCP: one look at both makes one event of it */
 	uint8_t lame;	/* a watch or bell was not to be had: look every millisecond */
 	uint8_t shown;	/* show_fd can be read, and so the kernel set is ready */
 	uint8_t shared; /* by a fork: the kernel set is another process's, too */

@@ -42,9 +42,9 @@ static uint32_t by_peer(struct sd_conn *c, uint32_t events)
  * the stream is one, for whatever the program asked. */
 static int news(struct sd_member *m)
 {
-	int edged = sd_member_edged(m), bytes = sd_load(&sd_in(m->conn)->tx.tail) != m->seen_tail;
-	m->set->both |= edged || (!bytes && !m->tx_armed); /* of an end, perhaps */
-	if ((!(m->events & EPOLLET) && (sd_member_asks_input(m) || m->tx_armed)) || edged || arrived(m))
+	if (!(m->events & EPOLLET) && (sd_member_asks_input(m) || m->tx_armed))
+		return 1;
+	if (arrived(m) || sd_member_edged(m))
 		return 1;
 	uint32_t now = sd_conn_mask(m->conn, m->conn->fd);
 	return (by_peer(m->conn, now) & ~m->ends) || (m->tx_armed && (now & m->events & SD_ROOM));

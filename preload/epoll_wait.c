@@ -283,6 +283,16 @@ static int wait_for_events(struct sd_set *s, struct epoll_event *ev, int max, in
 	}
 }
 
+/* What stays ready is the next sleeper's too, as on Linux: the anchor has told only one of its end. And this look at
+ * the kernel may have taken what was to wake him: for a mark, or to sleep on the bell, which there was not before. */
+static int for_the_next(struct sd_set *s, int r)
+{
+	uint32_t asleep = sd_load(&s->waker.waiting);
+	struct sd_bell *b = sd_peek(&s->bell);
+	return asleep > s->nested && ((r > 0 && sd_peek(&s->hot_head)) ||
+				      (b && (sd_bell_pending(b) || asleep > sd_load(&b->parked))));
+}
+
 int sd_set_wait(struct sd_set *s, struct epoll_event *ev, int max, int64_t deadline, const void *mask)
 {
 	if (max <= 0)
@@ -300,9 +310,7 @@ int sd_set_wait(struct sd_set *s, struct epoll_event *ev, int max, int64_t deadl
 	r = wait_for_events(s, ev, max, deadline, mask);
 	if (s->nested)
 		sd_set_ready(s); /* what is left must show in the outer set */
-	/* What stays ready is the next sleeper's too, as on Linux: the anchor has told only one of its end. */
-	if (sd_load(&s->waker.waiting) > s->nested &&
-	    ((r > 0 && s->hot_head) || (s->bell && sd_bell_pending(s->bell)))) /* this look may have taken its ring */
+	if (for_the_next(s, r))
 		sd_waker_kick(&s->waker);
 	sd_set_awake(s);
 	sd_mask_end(mask, &before);

@@ -51,7 +51,7 @@ void sd_waker_moved(int from, int to); /* the hidden descriptor has another numb
 void sd_bell_harvest(struct sd_bell *b, int index, void (*fn)(void *, unsigned), void *arg);
 int sd_bell_pending(struct sd_bell *b);
 int sd_bell_marked(int index, unsigned member);
-void sd_bell_forget(int index, unsigned member); /* the mark of who had the bit before */
+void sd_bell_forget(int index, unsigned member); /* a mark that is not this member's, or of what it did not ask for */
 uint32_t sd_bell_number(struct sd_bell *b);	 /* the next place among its marks; 0 is none */
 /* sd_watch_arm returns 1 if the bell watches the line now, 0 if all entries are taken. */
 int sd_watch_arm(struct sd_watch_line *l, int bell, unsigned member);

@@ -103,18 +103,12 @@ func (c *Conn) isClosed() bool { return c.closing.Load() }
 // CloseWrite sends FIN after the bytes written so far.
 func (c *Conn) CloseWrite() error {
 	c.wrShut.Store(true)
-	l := c.link.Load()
-	if l == nil {
-		return c.tcp.CloseWrite()
+	if l := c.link.Load(); l != nil {
+		wake(l.tx.wake)
+		c.wr.Lock()
+		defer c.wr.Unlock()
 	}
-	wake(l.tx.wake)
-	c.wr.Lock()
-	defer c.wr.Unlock()
-	err := c.tcp.CloseWrite()
-	if err == nil { // else Close may have been first, and somebody else has the slot
-		l.notify(&l.out().RxWatch) // an epoll set may look at rings only
-	}
-	return err
+	return c.tcp.CloseWrite()
 }
 
 // CloseRead makes reads return EOF once what has arrived is consumed.

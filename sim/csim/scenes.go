@@ -31,6 +31,7 @@ func init() {
 		{"c-epoll", "the receiver, or both, wait in epoll_wait: by level, edge or once", epoll, false},
 		{"c-epoll-two", "the receiver waits on one epoll set for two connections of one sender", epollTwo, false},
 		{"c-epoll-cross", "the same of two threads, each of which has rung for one of the two connections", epollCross, false},
+		{"c-epoll-share", "two threads of the receiver wait on one epoll set for two connections", epollShare, false},
 		{"c-pool", "two threads of the receiver wait on one epoll set", pool, false},
 		{"c-park", "two messages of a byte to a receiver that sleeps", park, true},
 		{"c-park-set", "messages of a byte to a receiver that sleeps on an epoll set", parkSet, false},
@@ -139,30 +140,8 @@ func threads(w *World) {
 	w.maybeNetwork()
 	n, most := w.Range(1, 400, "bytes"), 1<<w.Choose(7, "most")
 	streams := []*stream{{w: w, id: 0}, {w: w, id: 1}}
-	for i, p := range []*Process{a, b} {
-		out, in, fd := streams[i], streams[1-i], fa
-		if i == 1 {
-			fd = fb
-		}
-		p.main(fd, i, 2, func(t *Thread) {
-			left := 2
-			p.Go("reader", func(t *Thread) {
-				if r := in.drain(t, fd, math.MaxInt, most); r != 0 {
-					w.Failf("result", "recv: %d", r)
-				}
-				if left--; left == 0 {
-					t.close(fd)
-				}
-			})
-			if r := out.pump(t, fd, n, most, 0); r != 0 {
-				w.Failf("result", "send: %d", r)
-			}
-			t.shutdown(fd, unix.SHUT_WR)
-			if left--; left == 0 {
-				t.close(fd)
-			}
-		})
-	}
+	a.main(fa, 0, 2, func(t *Thread) { bothWays(t, fa, streams[0], streams[1], n, most) })
+	b.main(fb, 1, 2, func(t *Thread) { bothWays(t, fb, streams[1], streams[0], n, most) })
 	w.AtEnd(func() {
 		for _, s := range streams {
 			if s.received != n {
@@ -172,30 +151,33 @@ func threads(w *World) {
 	})
 }
 
+// bothWays: one thread receives while another sends n bytes and ends; the last one closes.
+func bothWays(t *Thread, fd int, out, in *stream, n, most int) {
+	left := 2
+	t.p.Go("reader", func(t *Thread) {
+		if r := in.drain(t, fd, math.MaxInt, most); r != 0 {
+			t.p.w.Failf("result", "recv: %d", r)
+		}
+		if left--; left == 0 {
+			t.close(fd)
+		}
+	})
+	if r := out.pump(t, fd, n, most, 0); r != 0 {
+		t.p.w.Failf("result", "send: %d", r)
+	}
+	t.shutdown(fd, unix.SHUT_WR)
+	if left--; left == 0 {
+		t.close(fd)
+	}
+}
+
 // threadsEnd: b has nothing to say. a's reader asks what b's end means while a's sender ends as well.
 func threadsEnd(w *World) {
 	a, b := w.process("a"), w.process("b")
 	fa, fb := w.connect(a, b)
 	n, most := w.Range(1, 20, "bytes"), 1<<w.Choose(4, "most")
 	sent, nothing := &stream{w: w, id: 0}, &stream{w: w, id: 1}
-	a.main(fa, 0, 2, func(t *Thread) {
-		left := 2
-		a.Go("reader", func(t *Thread) {
-			if r := nothing.drain(t, fa, math.MaxInt, most); r != 0 {
-				w.Failf("result", "recv: %d", r)
-			}
-			if left--; left == 0 {
-				t.close(fa)
-			}
-		})
-		if r := sent.pump(t, fa, n, most, 0); r != 0 {
-			w.Failf("result", "send: %d", r)
-		}
-		t.shutdown(fa, unix.SHUT_WR)
-		if left--; left == 0 {
-			t.close(fa)
-		}
-	})
+	a.main(fa, 0, 2, func(t *Thread) { bothWays(t, fa, sent, nothing, n, most) })
 	b.main(fb, 1, 1, func(t *Thread) {
 		t.shutdown(fb, unix.SHUT_WR)
 		if r := sent.drain(t, fb, math.MaxInt, most); r != 0 {

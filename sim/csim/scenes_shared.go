@@ -2,7 +2,13 @@
 
 package csim
 
-import "github.com/socksdirect/libsd/sim/linear"
+import (
+	"slices"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/socksdirect/libsd/sim/linear"
+)
 
 // tally checks messages of one byte, sender in the upper two bits and a count below, which several
 // threads send and several receive.
@@ -140,4 +146,45 @@ func forked(w *World) {
 			w.Failf("stream", "%d of %d messages arrived", y.received, sum)
 		}
 	})
+}
+
+// epollShare: of two threads that wait for both, one works on until the other has taken what comes on the other.
+func epollShare(w *World) { toOneSet(w, [2]int{1, 2}, alternate, waitInTwo) }
+
+func waitInTwo(t *Thread, streams [2]*stream, fds [2]int) {
+	ep, left, working := t.epollCreate(), 2, false
+	var taking [2]bool
+	for _, fd := range fds {
+		t.epollCtl(ep, unix.EPOLL_CTL_ADD, fd, unix.EPOLLIN|unix.EPOLLET)
+	}
+	half := func(t *Thread) {
+		for ended := false; !ended; { // of two ends each tells one of the two
+			t.epollWait(ep)
+			_, data := event(t.mem).get()
+			i := slices.Index(fds[:], int(data))
+			t.Block("turn", func() bool { return !taking[i] }, -1)
+			taking[i] = true
+			for more := true; more; {
+				p, err := t.recv(fds[i], 4, 0)
+				if err < 0 && err != -int64(unix.EAGAIN) {
+					t.p.w.Failf("result", "recv: %d", err)
+				}
+				streams[i].check(t, p, true)
+				more, ended = len(p) > 0, err == 0 && len(p) == 0
+			}
+			taking[i] = false
+			if other := streams[1-i]; !ended && !working {
+				working = true
+				t.Block("job", func() bool { return other.received == other.sent }, -1)
+				working = false
+			}
+		}
+		if left--; left == 0 {
+			for _, fd := range fds {
+				t.close(fd)
+			}
+		}
+	}
+	t.p.Go("second", half)
+	half(t)
 }

@@ -80,12 +80,13 @@ func epoll(w *World) {
 }
 
 // epollTwo: one set waits for two connections of one sender, which rings once for both.
-func epollTwo(w *World) { toOneSet(w, 1, alternate) }
+func epollTwo(w *World) { toOneSet(w, [2]int{1, 1}, alternate, waitForBoth) }
 
 // epollCross: of two threads, each of which has rung for one of the two connections.
-func epollCross(w *World) { toOneSet(w, 2, cross) }
+func epollCross(w *World) { toOneSet(w, [2]int{2, 1}, cross, waitForBoth) }
 
-func toOneSet(w *World, senders int, send func(t *Thread, streams [2]*stream, fds [2]int, n int)) {
+func toOneSet(w *World, threads [2]int, send func(t *Thread, streams [2]*stream, fds [2]int, n int),
+	receive func(t *Thread, streams [2]*stream, fds [2]int)) {
 	a, b := w.process("a"), w.process("b")
 	var fds [2][2]int // of a and b
 	var streams [2]*stream
@@ -98,16 +99,15 @@ func toOneSet(w *World, senders int, send func(t *Thread, streams [2]*stream, fd
 	n := w.Range(8, 60, "messages")
 	for role, p := range []*Process{a, b} {
 		p.Go("main", func(t *Thread) {
-			threads := []int{senders, 1}[role]
 			p.multi(1)
-			t.start(threads, nil)
+			t.start(threads[role], nil)
 			for _, fd := range fds[role] {
 				t.Call("sim_track", int64(fd), int64(role))
 			}
-			p.multi(threads)
+			p.multi(threads[role])
 			[]func(*Thread){
 				func(t *Thread) { send(t, streams, fds[0], n) },
-				func(t *Thread) { waitForBoth(t, streams, fds[1]) },
+				func(t *Thread) { receive(t, streams, fds[1]) },
 			}[role](t)
 		})
 	}

@@ -122,6 +122,21 @@ static void one_shot(struct link *l)
 	EQ(events(ep, LONG), EPOLLIN);
 }
 
+// What has happened by our own end, which moves the connection to TCP, is one edge.
+static void edge_after_our_end(struct link *l)
+{
+	int ep = set_of(l->s, EPOLLIN | EPOLLOUT | EPOLLET);
+	EQ(events(ep, LONG), EPOLLOUT);
+	arrive(l, 10, 10);
+	must(shutdown(l->s, SHUT_WR));
+	until_fin_acknowledged(l->s);
+	for (int i = 0; i < 3; i++) {
+		EQ(events(ep, LONG), EPOLLIN | EPOLLOUT);
+		EQ(events(ep, SHORT), 0);
+		modify(ep, l->s, EPOLLIN | EPOLLOUT | EPOLLET);
+	}
+}
+
 // An outer set with EPOLLET tells of what the inner one was told of, once.
 static void edges_outside(struct link *l, uint32_t flags)
 {
@@ -403,6 +418,7 @@ const struct check epoll_checks[] = {
 	{"epoll_edge_again_on_new_data", edge_again_on_new_data, false},
 	{"epoll_edge_reports_all", edge_reports_all, false},
 	{"epoll_edge_found_at_add", edge_found_at_add, false},
+	{"epoll_edge_after_our_end", edge_after_our_end, false},
 	{"epoll_edges_outside_a_level", edges_outside_a_level, false},
 	{"epoll_edges_outside_an_edge", edges_outside_an_edge, false},
 	{"epoll_edge_outside_a_change", edge_outside_a_change, false},

@@ -326,6 +326,31 @@ static void out_asked_for_when_full(struct link *l)
 	EQ(answer(l), n);
 }
 
+// Who waits again and again, and is told of another each time, is told of an end as soon as it has come.
+static void end_while_busy(struct link *l)
+{
+	static const uint32_t asked[] = {EPOLLRDHUP | EPOLLET, EPOLLIN | EPOLLET, EPOLLRDHUP, EPOLLIN};
+	static const char ways[] = {OP_SHUT_WR, OP_CLOSE, OP_RESET};
+	int ep = (int)must(epoll_create1(EPOLL_CLOEXEC));
+	add(ep, l->s, EPOLLIN, 0);
+	EQ(ask(l, OP_SEND, 8), 8);
+	until_arrived(l->s, 8);
+	for (size_t i = 0; i < 3 * sizeof ways * (sizeof asked / sizeof *asked); i++) {
+		struct link other;
+		link_open(&other, l->peer_fd >= 0, l->client, l->v6);
+		warm_up(&other);
+		add(ep, other.s, asked[i % (sizeof asked / sizeof *asked)], 1);
+		struct pollfd done = {.fd = other.ctl, .events = POLLIN};
+		uint32_t told = 0;
+		post(&other, ways[i % sizeof ways], 0);
+		for (int since = 0; since < 2; since += since || poll(&done, 1, 0) == 1)
+			told |= members(ep, LONG);
+		EQ(told, 3);
+		EQ(answer(&other), 0);
+		link_close(&other);
+	}
+}
+
 const struct check epoll_more_checks[] = {
 	{"epoll_added_before_promotion", added_before_promotion, true},
 	{"epoll_mixed_members", mixed_members, false},
@@ -346,6 +371,7 @@ const struct check epoll_more_checks[] = {
 	{"epoll_set_in_poll", set_in_poll, false},
 	{"epoll_added_while_another_waits", added_while_another_waits, false},
 	{"epoll_one_waiter_for_an_edge", one_waiter_for_an_edge, false},
+	{"epoll_end_while_busy", end_while_busy, false},
 	{"epoll_out_asked_for_when_full", out_asked_for_when_full, false},
 	{"epoll_out_asked_for_when_full_cold", out_asked_for_when_full, true},
 	{0},
