@@ -75,7 +75,8 @@ SD_EXPORT int setsockopt(int fd, int level, int name, const void *value, socklen
 			sd_members_edge(c, EPOLLOUT | EPOLLWRNORM);
 	}
 	if (level == SOL_SOCKET && name == SO_RCVLOWAT && sd_attached(c) && (sd_conn_mask(c, fd) & POLLIN)) {
-		sd_members_edge(c, EPOLLIN | EPOLLRDNORM); /* what is there may be enough now: for who sleeps, too */
+		/* What is there may be enough now: for who sleeps, too, and with the key of all that arrives. */
+		sd_members_edge(c, EPOLLIN | EPOLLRDNORM | EPOLLPRI | EPOLLRDBAND);
 		sd_watch_fire(&sd_in(c)->rx_watch, sd_g.bells, 1);
 	}
 	return r;
