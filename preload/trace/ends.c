@@ -21,15 +21,18 @@ void sd_trace_forget_span(unsigned first, unsigned last)
 			ends[fd] = 0;
 }
 
+/* The entry of fd; 0 if it is closed: the number will be something else. */
 static uint64_t ask(int fd)
 {
 	int proto = 0;
 	uint64_t cookie = 0;
 	socklen_t n = sizeof proto, m = sizeof cookie;
-	if (sd_sys(SYS_getsockopt, fd, SOL_SOCKET, SO_PROTOCOL, &proto, &n) < 0 || proto != IPPROTO_TCP ||
-	    sd_sys(SYS_getsockopt, fd, SOL_SOCKET, SO_COOKIE, &cookie, &m) < 0)
+	long r = sd_sys(SYS_getsockopt, fd, SOL_SOCKET, SO_PROTOCOL, &proto, &n);
+	if (r == -EBADF)
 		return 0;
-	return cookie;
+	if (r < 0 || proto != IPPROTO_TCP || sd_sys(SYS_getsockopt, fd, SOL_SOCKET, SO_COOKIE, &cookie, &m) < 0)
+		return OTHER;
+	return cookie << 1;
 }
 
 static void address(const struct sockaddr_storage *a, unsigned char to[16], uint16_t *port)
@@ -64,11 +67,11 @@ uint64_t sd_trace_names(int fd, int how)
 {
 	if ((unsigned)fd >= FDS)
 		return 0;
-	uint64_t id = ask(fd);
-	sd_poke(&ends[fd], id ? id << 1 : OTHER);
-	if (id && how != SD_TRACE_UNCONNECTED)
-		note_names(fd, id, how);
-	return id;
+	uint64_t e = ask(fd);
+	sd_poke(&ends[fd], e);
+	if (e > OTHER && how != SD_TRACE_UNCONNECTED)
+		note_names(fd, e >> 1, how);
+	return e >> 1;
 }
 
 uint64_t sd_trace_id(int fd)
@@ -76,18 +79,14 @@ uint64_t sd_trace_id(int fd)
 	if (!sd_trace_on || (unsigned)fd >= FDS)
 		return 0;
 	uint64_t e = sd_peek(&ends[fd]);
-	if (e > OTHER)
+	if (e != 0)
 		return e >> 1;
-	if (e == OTHER)
-		return 0;
-	uint64_t id = ask(fd);
-	if (id == 0 && sd_sys(SYS_fcntl, fd, 1 /* F_GETFD */) < 0)
-		return 0; /* closed: the number will be something else */
-	sd_poke(&ends[fd], id ? id << 1 : OTHER);
-	if (id) {
-		struct sd_trace_record r = {.start = sd_trace_before(), .id = id, .op = SD_TRACE_found, .fd = fd};
+	if ((e = ask(fd)) != 0)
+		sd_poke(&ends[fd], e);
+	if (e > OTHER) {
+		struct sd_trace_record r = {.start = sd_trace_before(), .id = e >> 1, .op = SD_TRACE_found, .fd = fd};
 		sd_trace_put(&r);
-		note_names(fd, id, SD_TRACE_FOUND);
+		note_names(fd, e >> 1, SD_TRACE_FOUND);
 	}
-	return id;
+	return e >> 1;
 }

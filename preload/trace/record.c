@@ -116,6 +116,9 @@ void sd_trace_open(void)
 		m = mmap(base, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, 0);
 	}
 	sd_sys(SYS_close, fd);
+	/* No readahead: it would fill the hole with large folios, all of which ext4 walks at the first store
+	 * to each of their pages, and a record on a disk would cost three times one on tmpfs. */
+	sd_sys(SYS_madvise, base, size, MADV_RANDOM);
 	next_segment = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	r = m == MAP_FAILED || next_segment == MAP_FAILED ? -ENOMEM : sd_sys(SYS_madvise, base, 4096, MADV_POPULATE_WRITE);
 	if (r < 0) {

@@ -44,13 +44,7 @@ func rounds(t *testing.T, load func(t *testing.T, m harness.Mode) cost) {
 		var plain, recorded []cost
 		for round := range harness.Size(1, 7) {
 			t.Run("plain", func(t *testing.T) { plain = append(plain, load(t, m)) })
-			dir, err := os.MkdirTemp("/dev/shm", "sdtest-")
-			if err == nil {
-				err = os.Chmod(dir, 0o755)
-			}
-			if err != nil {
-				t.Fatal(err)
-			}
+			dir := harness.Dir(t)
 			setup := *m.Setup()
 			setup.Trace = dir
 			t.Run("recorded", func(t *testing.T) { recorded = append(recorded, load(t, m.In(&setup))) })
