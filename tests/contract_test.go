@@ -35,7 +35,7 @@ func contract(t *testing.T, m harness.Mode, ours, peers bool, peer, role, family
 	if peers {
 		prefix = strings.Join(m.Setup().Prefix(), " ")
 	}
-	var lanes [4]*harness.Proc // checks wait most of the time
+	var lanes [6]*harness.Proc // checks wait most of the time
 	for i := range lanes {
 		args := []string{prog, "run", peer, role, family}
 		for j := i; j < len(names); j += len(lanes) {
