@@ -40,6 +40,7 @@ type step struct {
 type call struct {
 	op     Op
 	target int32
+	ends   bool // a signal ends it: it takes what is there, be it less than would have woken it
 }
 
 // waits tells whether the operation on endpoint e may sleep.
@@ -116,7 +117,7 @@ func (n step) sleepFor(target, timeo, timedOut int32) []Branch {
 		return n.one(timedOut)
 	}
 	if n.procs[n.p].blocked = n.again; n.again == nil {
-		n.procs[n.p].blocked = &call{n.op, target}
+		n.procs[n.p].blocked = &call{op: n.op, target: target}
 	}
 	return n.one(Blocked)
 }
@@ -130,8 +131,8 @@ func (s *State) Resume(p int32) []Branch {
 	me := &again.procs[p]
 	asleep, intr, restart := me.blocked, me.intr, me.restart
 	me.blocked, me.intr, me.restart = nil, false, false
-	since := asleep
-	if restart || intr && asleep.op.Kind == Recv { // it takes what is there, be it less than would have woken it
+	since := &call{asleep.op, asleep.target, intr}
+	if restart {
 		since = nil
 	}
 	b := again.attempt(asleep.op, since)

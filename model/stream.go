@@ -132,7 +132,7 @@ func (n step) recv() []Branch {
 	marked := end.urg.state != noUrgent && end.urg.mark > 0
 	over := end.err != 0 || end.tcp == closed || end.shut&shutRd != 0
 	switch {
-	case n.again != nil && !over && (peek || !marked) && 0 < size(end.rx) && size(end.rx) < end.opt[OptRcvLowat]:
+	case n.again != nil && !n.again.ends && !over && (peek || !marked) && 0 < size(end.rx) && size(end.rx) < end.opt[OptRcvLowat]:
 		me.got = got
 		return n.sleepFor(target, 0, 0) // it is not even woken, whatever SO_RCVLOWAT was when it fell asleep
 	case n.op.Arg[1] == 0 && end.sure > 0:

@@ -50,6 +50,20 @@ static int news(struct sd_member *m)
 	return (by_peer(m->conn, now) & ~m->ends) || (m->tx_armed && (now & m->events & SD_ROOM));
 }
 
+/* An edge in an outer set, unless of bytes alone that have made one there: their mark may come late, and who looks
+ * again once store buffers have drained finds them anew. */
+static void stir(struct sd_member *m)
+{
+	uint64_t tail = sd_load(&sd_in(m->conn)->tx.tail);
+	int known = tail == m->edge_tail && !m->tx_armed && !sd_rx_on_tcp(sd_in(m->conn)) && !sd_member_edged(m) &&
+		    !(by_peer(m->conn, sd_conn_mask(m->conn, m->conn->fd)) & ~m->ends);
+	m->edge_tail = tail;
+	if (known)
+		sd_member_keep(m);
+	else
+		sd_member_heat(m);
+}
+
 /* Whether the kernel has a say in what is ready: its bytes may come by TCP, or its end is about to come. */
 static void note_path(struct sd_set *s, struct sd_member *m)
 {
@@ -62,7 +76,7 @@ static void note_path(struct sd_set *s, struct sd_member *m)
 void sd_member_marked(struct sd_member *m)
 {
 	if (news(m))
-		sd_member_heat(m);
+		stir(m);
 	note_path(m->set, m);
 	sd_member_unmarked(m);
 }
@@ -111,6 +125,7 @@ uint32_t sd_member_answer(struct sd_set *s, struct sd_member *m)
 void sd_member_queue(struct sd_member *m)
 {
 	m->set->edges++;
+	m->edge_tail = sd_load(&sd_in(m->conn)->tx.tail);
 	m->set->both |= (sd_anchor_events(m->conn, m->events) & (SD_ROOM | EPOLLPRI)) != 0;
 	if (!m->hot && sd_member_answer(m->set, m))
 		sd_member_keep(m);
@@ -143,6 +158,6 @@ void sd_member_look_again(struct sd_member *m)
 		sd_tx_at_last(&m->conn->tx);
 	if (m->ours && !m->disabled && news(m) && sd_member_mask(m)) {
 		sd_member_now(m);
-		sd_member_heat(m);
+		stir(m);
 	}
 }

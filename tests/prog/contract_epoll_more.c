@@ -37,6 +37,26 @@ static void added_before_promotion(struct link *l)
 	}
 }
 
+// Bytes make one edge in an outer set, however often and whenever the inner one is looked at.
+static void edge_outside_once(struct link *l)
+{
+	struct link m;
+	link_open(&m, l->peer_fd >= 0, l->client, l->v6);
+	warm_up(&m);
+	int inner = (int)must(epoll_create1(0)), outer = (int)must(epoll_create1(0));
+	EQ(ask(l, OP_SEND, 10), 10);
+	until_arrived(l->s, 10);
+	add(inner, l->s, EPOLLIN, 1);
+	add(inner, m.s, 0, 2);
+	add(outer, inner, EPOLLIN | EPOLLET, 3);
+	EQ(members(outer, 0), 1u << 3);
+	EQ(members(outer, SHORT), 0);
+	EQ(ask(&m, OP_SEND, 10), 10); // nobody asked for it
+	until_arrived(m.s, 10);
+	EQ(members(outer, SHORT), 0);
+	link_close(&m);
+}
+
 static void mixed_members(struct link *l)
 {
 	int ep = (int)must(epoll_create1(0)), efd = (int)must(eventfd(0, EFD_NONBLOCK)), pfd[2], port;
@@ -367,6 +387,7 @@ const struct check epoll_more_checks[] = {
 	{"epoll_duplicated_set_cold", duplicated_set, true},
 	{"epoll_unknown_set", unknown_set, false},
 	{"epoll_unknown_set_cold", unknown_set, true},
+	{"epoll_edge_outside_once", edge_outside_once, false},
 	{"epoll_nested_sets", nested_sets, false},
 	{"epoll_set_in_poll", set_in_poll, false},
 	{"epoll_added_while_another_waits", added_while_another_waits, false},
