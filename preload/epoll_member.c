@@ -50,18 +50,26 @@ static int news(struct sd_member *m)
 	return (by_peer(m->conn, now) & ~m->ends) || (m->tx_armed && (now & m->events & SD_ROOM));
 }
 
-/* An edge in an outer set, unless of bytes alone that have made one there: their mark may come late, and who looks
- * again once store buffers have drained finds them anew. */
+/* What of a connection makes edges and only grows: 1 if it has, since an edge of the set's was counted last. */
+static int grown(struct sd_member *m)
+{
+	struct sd_slot_header *h = &m->conn->slot->hdr;
+	uint64_t tail = sd_load(&sd_in(m->conn)->tx.tail);
+	uint32_t others = sd_load(&h->in_edges[m->conn->end]) + sd_load(&h->out_edges[m->conn->end]);
+	int r = tail != m->edge_tail || others != m->edge_others;
+	m->edge_tail = tail;
+	m->edge_others = others;
+	return r;
+}
+
+/* An edge in an outer set, unless of nothing but what has made one there: its mark may come late, and who looks again
+ * once store buffers have drained finds it anew. An end may have been evaluated, and no edge counted for it. */
 static void stir(struct sd_member *m)
 {
-	uint64_t tail = sd_load(&sd_in(m->conn)->tx.tail);
-	int known = tail == m->edge_tail && !m->tx_armed && !sd_rx_on_tcp(sd_in(m->conn)) && !sd_member_edged(m) &&
-		    !(by_peer(m->conn, sd_conn_mask(m->conn, m->conn->fd)) & ~m->ends);
-	m->edge_tail = tail;
-	if (known)
-		sd_member_keep(m);
-	else
+	if (grown(m) || m->tx_armed || sd_rx_on_tcp(sd_in(m->conn)) || by_peer(m->conn, sd_conn_mask(m->conn, m->conn->fd)))
 		sd_member_heat(m);
+	else
+		sd_member_keep(m);
 }
 
 /* Whether the kernel has a say in what is ready: its bytes may come by TCP, or its end is about to come. */
@@ -125,7 +133,7 @@ uint32_t sd_member_answer(struct sd_set *s, struct sd_member *m)
 void sd_member_queue(struct sd_member *m)
 {
 	m->set->edges++;
-	m->edge_tail = sd_load(&sd_in(m->conn)->tx.tail);
+	grown(m);
 	m->set->both |= (sd_anchor_events(m->conn, m->events) & (SD_ROOM | EPOLLPRI)) != 0;
 	if (!m->hot && sd_member_answer(m->set, m))
 		sd_member_keep(m);
