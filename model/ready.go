@@ -133,6 +133,9 @@ func (n step) poll() []Branch {
 		first, second = append(first, n.arriving(first[0])...), append(second, n.arriving(second[0])...)
 	}
 	var b []Branch
+	if n.unheard(first[0], a[0], a[1]) && n.unheard(second[0], a[2], a[3]) && first[0]|second[0] != 0 {
+		b = n.on(n.clone()).sleep(0, 0)
+	}
 	for _, r1 := range first {
 		for _, r2 := range second {
 			if r1 == 0 && r2 == 0 && (n.late || n.again != nil) && (first[0] != 0 || second[0] != 0) {
@@ -155,6 +158,15 @@ func (n step) poll() []Branch {
 		}
 	}
 	return b
+}
+
+// unheard tells whether a poll that sleeps may not have been woken for the events that one descriptor shows: a set wakes
+// as EPOLLIN alone. Who looks for another reason, as a signal is, sees them.
+func (n step) unheard(shown, fd, events int32) bool {
+	if shown == 0 {
+		return true
+	}
+	return n.again != nil && !n.again.ends && !n.selects() && events&evIn == 0 && n.files[n.fileOf(n.p, fd)].kind == epollSet
 }
 
 // arriving is what may be seen of mask while that comes about: nothing, of RST its error, and then that the connection
