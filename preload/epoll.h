@@ -29,6 +29,7 @@ struct sd_member {
 	uint64_t seen_tail; /* Tail at the last evaluation: an edge needs a later one */
 	uint64_t edge_tail; /* Tail when an edge of the set's was counted last: bytes before it make no other */
 	uint32_t edge_others; /* and the slot's in_edges and out_edges then, added */
+	uint32_t edge_ends; /* the peer's, for which one was counted */
 	uint32_t in_edges, out_edges; /* those that the last evaluation saw */
 	struct sd_set *inner; /* what was registered, whatever its number names later; NULL: no set */
 	uint64_t inner_secret; /* no record of another has it */

@@ -416,7 +416,7 @@ int sd_set_ctl(struct sd_set *s, int op, int fd, struct epoll_event *ev)
 			m->events = ev->events;
 			m->data = ev->data.u64;
 			m->disabled = 0;
-			m->ends = m->owed = 0;
+			m->ends = m->edge_ends = m->owed = 0;
 			m->inner_edges--;
 			if (m->ours) {
 				sd_member_queue(m);

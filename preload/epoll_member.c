@@ -38,6 +38,9 @@ static uint32_t by_peer(struct sd_conn *c, uint32_t events)
 	return ends;
 }
 
+/* Of ends of the peer's those that are an edge: not told yet, or, of a level, which stays, not to an outer set. */
+static uint32_t fresh(struct sd_member *m, uint32_t ends) { return ends & ~(m->events & EPOLLET ? m->ends : m->edge_ends); }
+
 /* Whether a mark is worth an evaluation. A reader tells of room that may not be enough, which is no edge; an end of
  * the stream is one, for whatever the program asked. */
 static int news(struct sd_member *m)
@@ -47,7 +50,7 @@ static int news(struct sd_member *m)
 	if (arrived(m) || sd_member_edged(m))
 		return 1;
 	uint32_t now = sd_conn_mask(m->conn, m->conn->fd);
-	return (by_peer(m->conn, now) & ~m->ends) || (m->tx_armed && (now & m->events & SD_ROOM));
+	return fresh(m, by_peer(m->conn, now)) || (m->tx_armed && (now & m->events & SD_ROOM));
 }
 
 /* What of a connection makes edges and only grows: 1 if it has, since an edge of the set's was counted last. */
@@ -63,10 +66,13 @@ static int grown(struct sd_member *m)
 }
 
 /* An edge in an outer set, unless of nothing but what has made one there: its mark may come late, and who looks again
- * once store buffers have drained finds it anew. An end may have been evaluated, and no edge counted for it. */
+ * once store buffers have drained finds it anew. */
 static void stir(struct sd_member *m)
 {
-	if (grown(m) || m->tx_armed || sd_rx_on_tcp(sd_in(m->conn)) || by_peer(m->conn, sd_conn_mask(m->conn, m->conn->fd)))
+	int edge = grown(m) || m->tx_armed || sd_rx_on_tcp(sd_in(m->conn));
+	uint32_t ends = edge ? 0 : by_peer(m->conn, sd_conn_mask(m->conn, m->conn->fd)) & ~m->edge_ends;
+	m->edge_ends |= ends;
+	if (edge || ends)
 		sd_member_heat(m);
 	else
 		sd_member_keep(m);
@@ -137,6 +143,7 @@ void sd_member_queue(struct sd_member *m)
 	m->set->both |= (sd_anchor_events(m->conn, m->events) & (SD_ROOM | EPOLLPRI)) != 0;
 	if (!m->hot && sd_member_answer(m->set, m))
 		sd_member_keep(m);
+	m->edge_ends |= m->ends;
 }
 
 /* What the anchor shows matters while a direction is on TCP, and when the stream ends; each end once.
@@ -155,7 +162,9 @@ void sd_member_anchor(struct sd_member *m, uint32_t e)
 	/* Which bit is new the kernel does not say: on TCP an edge too many is better than one too few. */
 	if (!m->hot)
 		sd_member_place(m);
-	if ((theirs & ~m->ends) || sd_member_edged(m) || (!ends && rx_tcp && (e & EPOLLIN)) ||
+	uint32_t edge = fresh(m, theirs);
+	m->edge_ends |= theirs;
+	if (edge || sd_member_edged(m) || (!ends && rx_tcp && (e & EPOLLIN)) ||
 	    (e & m->events & (SD_ROOM | EPOLLPRI)))
 		sd_member_heat(m);
 }

@@ -422,12 +422,13 @@ ssize_t sd_recv(struct sd_conn *c, int fd, const struct iovec *iov, int n, int f
 			continue;
 		}
 		if (r < 0) {
-			if (want == 0)
-				r = 0;
+			r = want == 0 ? 0 : r;
 			break;
 		}
-		if (r == SD_RESTARTED)
-			deadline = 0;
+		if (r == SD_RESTARTED) {
+			deadline = least = 0;
+			nonblock = -1;
+		}
 		ask = 1;
 	}
 	if (done) {

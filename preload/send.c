@@ -229,7 +229,7 @@ ssize_t sd_send(struct sd_conn *c, int fd, const struct iovec *iov, int n, int f
 				once = MSG_DONTWAIT;
 				continue;
 			}
-			if (r == -EAGAIN && once && !sd_nonblock(c, fd, flags)) {
+			if (r == -EAGAIN && once) {
 				once = 0;
 				r = -EINTR;
 				if (!sd_interrupted(done == 0 && sd_deadline(c, fd, SO_SNDTIMEO) == INT64_MAX))
@@ -289,8 +289,10 @@ ssize_t sd_send(struct sd_conn *c, int fd, const struct iovec *iov, int n, int f
 			r = fd;
 			break;
 		}
-		if (r == SD_RESTARTED)
+		if (r == SD_RESTARTED) {
 			deadline = 0;
+			blocking = -1;
+		}
 		sd_enter();
 		look_at_anchor(c, fd, !sd_tx_writable(&c->tx));
 		sd_leave();

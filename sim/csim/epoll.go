@@ -53,7 +53,7 @@ func (s *epollSet) close() {
 func (w *World) happened(f file) {
 	for _, s := range w.sets {
 		for _, i := range s.items {
-			if i.f == f && !i.queued {
+			if i.f == f && i.events != 0 {
 				i.queued = true
 				w.happened(s)
 			}
@@ -90,7 +90,6 @@ func (p *Process) epollCtl(s *epollSet, op, fd int, ev addr) int64 {
 	i := s.items[at]
 	i.events, i.data = event(ev).get()
 	if i.mask() != 0 {
-		i.queued = false
 		p.w.happened(f)
 	}
 	return 0

@@ -124,6 +124,8 @@ func (t *Thread) syscall(n int, a [6]int64) int64 {
 		s := &epollSet{w: w}
 		w.sets = append(w.sets, s)
 		return int64(p.put(3, s))
+	case unix.SYS_EVENTFD2:
+		return int64(p.put(3, &eventfd{w: w, n: uint64(a[0])}))
 	case unix.SYS_OPENAT:
 		return p.open(text(addr(a[1])))
 	case unix.SYS_MMAP:
@@ -155,6 +157,8 @@ func (t *Thread) syscall(n int, a [6]int64) int64 {
 		return t.onEpoll(f, n, a)
 	case *packets:
 		return t.onPackets(f, n, a)
+	case *eventfd:
+		return f.call(n, a)
 	}
 	panic("no such file")
 }
@@ -179,6 +183,7 @@ var names = map[int]string{
 	unix.SYS_IOCTL: "ioctl", unix.SYS_SHUTDOWN: "shutdown", unix.SYS_GETSOCKNAME: "getsockname",
 	unix.SYS_GETPEERNAME: "getpeername", unix.SYS_EPOLL_CREATE1: "epoll_create", unix.SYS_EPOLL_CTL: "epoll_ctl",
 	unix.SYS_CONNECT: "connect", unix.SYS_MMAP: "mmap", unix.SYS_OPENAT: "open",
+	unix.SYS_EVENTFD2: "eventfd", unix.SYS_READ: "read", unix.SYS_WRITE: "write",
 }
 
 // put gives f the lowest free descriptor from low on.

@@ -48,15 +48,19 @@ func (t *Thread) epollCtl(ep, op, fd int, events uint32) {
 	}
 }
 
-// epollWait waits for one event without a limit.
-func (t *Thread) epollWait(ep int) uint32 {
+// epollWait waits for one event without a limit; epollLook asks for one that is there, 0: none.
+func (t *Thread) epollWait(ep int) uint32 { return t.epollOne(ep, -1) }
+func (t *Thread) epollLook(ep int) uint32 { return t.epollOne(ep, 0) }
+
+func (t *Thread) epollOne(ep, ms int) uint32 {
 	for {
-		switch r := t.Call("sim_epoll_wait", int64(ep), int64(t.mem), 1, -1); r {
-		case 1:
+		switch r := t.Call("sim_epoll_wait", int64(ep), int64(t.mem), 1, int64(ms)); {
+		case r == 1:
 			events, _ := event(t.mem).get()
 			return events
-		case -int64(unix.EINTR):
-		default:
+		case r == 0 && ms == 0:
+			return 0
+		case r != -int64(unix.EINTR):
 			t.p.w.Failf("result", "%s: epoll_wait returns %d", t, r)
 		}
 	}

@@ -36,6 +36,7 @@ func init() {
 		{"c-park", "two messages of a byte to a receiver that sleeps", park, true},
 		{"c-park-set", "messages of a byte to a receiver that sleeps on an epoll set", parkSet, false},
 		{"c-park-nested", "the same on a set that holds that set, or in poll of it", parkNested, false},
+		{"c-nested", "a set told by edges holds a set; the program looks at either; bytes come, then the end", nested, false},
 		{"c-park-poll", "the same to a receiver that sleeps in poll", parkPoll, false},
 		{"c-park-late", "the same, and another thread attaches the connection meanwhile", parkLate, false},
 		{"c-promote", "promotion with bytes on TCP, a byte in the ring; both ends may be killed", promote, true},

@@ -67,6 +67,36 @@ static void nonblock_set(struct link *l)
 	ERR(recv(l->s, b, 1, 0), EAGAIN);
 }
 
+static pid_t sleeper;
+
+static void do_not_block_and_interrupt(struct link *l)
+{
+	must(fcntl(l->s, F_SETFL, O_RDWR | O_NONBLOCK));
+	must(tgkill(getpid(), sleeper, SIGUSR1));
+}
+
+static void heard(int sig) { (void)sig; }
+
+// A call that starts again after a handler begins anew; one that ends by it does not look.
+static void nonblock_set_and_signal(struct link *l)
+{
+	static char b[1 << 20];
+	sleeper = gettid();
+	for (int i = 0; i < 4; i++) {
+		struct sigaction a = {.sa_handler = heard, .sa_flags = i & 1 ? SA_RESTART : 0};
+		must(sigaction(SIGUSR1, &a, NULL));
+		ssize_t r = i == 2 ? (ssize_t)stuff(l) : 1;
+		while (r > 0) { // there may be a little more room than one thought
+			must(fcntl(l->s, F_SETFL, O_RDWR));
+			struct deed *d = meanwhile(l, do_not_block_and_interrupt);
+			r = i < 2 ? recv(l->s, b, 1, 0) : send(l->s, b, sizeof b, 0);
+			r = r < 0 ? -errno : r;
+			joined(d);
+		}
+		EQ(r, i & 1 ? -EAGAIN : -EINTR);
+	}
+}
+
 static int number;
 
 static void close_number(struct link *l)
@@ -181,6 +211,8 @@ const struct check beside_checks[] = {
 	{"beside_forks", forks, false},
 	{"beside_nonblock_set", nonblock_set, false},
 	{"beside_nonblock_set_cold", nonblock_set, true},
+	{"beside_nonblock_set_and_signal", nonblock_set_and_signal, false},
+	{"beside_nonblock_set_and_signal_cold", nonblock_set_and_signal, true},
 	{"beside_duplicate_closed", duplicate_closed, false},
 	{"beside_duplicate_closed_cold", duplicate_closed, true},
 	{"beside_number_reused", number_reused, false},
