@@ -131,6 +131,9 @@ func (s *State) Resume(p int32) []Branch {
 	me := &again.procs[p]
 	asleep, intr, restart := me.blocked, me.intr, me.restart
 	me.blocked, me.intr, me.restart = nil, false, false
+	if asleep.op.Kind == Recv && asleep.op.Arg[1] == 0 { // of no bytes: it sleeps once
+		intr, restart = intr || restart, false
+	}
 	since := &call{asleep.op, asleep.target, intr}
 	if restart {
 		since = nil
@@ -152,6 +155,9 @@ func (n step) interrupted() Branch {
 	me := &n.procs[n.p]
 	got, seen := me.got, n.peeked(n.p)
 	me.blocked, me.got = nil, nil
+	if n.op.Kind == Recv && n.op.Arg[1] == 0 {
+		return n.branch(0)
+	}
 	if seen != none {
 		skip, stop := n.ends[seen].next()
 		total := min(stop, n.op.Arg[1])

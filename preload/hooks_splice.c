@@ -52,7 +52,9 @@ static ssize_t to_pipe(struct sd_conn *c, int in, int out, size_t n, int wait)
 		if (e & POLLERR) /* nobody reads: EPIPE and SIGPIPE */
 			return done ? (ssize_t)done : give_pipe(out, b, 1);
 		struct iovec v = {b, n - done < sizeof b ? n - done : sizeof b};
-		ssize_t r = sd_recv(c, in, &v, 1, done ? MSG_DONTWAIT : 0, NULL); /* SPLICE_F_NONBLOCK is the pipe's */
+		ssize_t r = sd_recv(c, in, &v, 1, MSG_DONTWAIT, NULL);
+		if (r == -EAGAIN && done == 0) /* SO_RCVLOWAT is for who sleeps; SPLICE_F_NONBLOCK is the pipe's */
+			r = sd_recv(c, in, &v, 1, 0, NULL);
 		if (r < 0 && r != -EAGAIN && done && sd_attached(c)) /* for the next call */
 			sd_store(&c->slot->hdr.err[c->end], -r);
 		if (r <= 0)

@@ -325,7 +325,7 @@ ssize_t sd_recv(struct sd_conn *c, int fd, const struct iovec *iov, int n, int f
 	size_t done = 0, want = r;
 	int64_t deadline = 0;
 	int peek = flags & MSG_PEEK, last = 0, gave_up = 0, nonblock = -1;
-	uint64_t cookie = c->cookie;
+	uint64_t serial = c->serial;
 	size_t least = 0; /* it waits for: as things stand when it begins to */
 	int waited = 0; /* who asks for no bytes waits once for something to come, and is not told what */
 	if (r < 0)
@@ -334,13 +334,12 @@ ssize_t sd_recv(struct sd_conn *c, int fd, const struct iovec *iov, int n, int f
 		struct msghdr m = {.msg_iov = (struct iovec *)iov, .msg_iovlen = n};
 		return sd_sys(SYS_recvmsg, fd, mh ? mh : &m, flags);
 	}
-	/* An empty ring means: spin, then sleep, and only then ask the anchor, which the sleep watches too.
-	 * A call that may not block asks at once. */
+	/* An empty ring means: spin, sleep, then ask the anchor, which the sleep watches; who may not block asks at once. */
 	int ask = (flags & MSG_DONTWAIT) || want == 0;
 	sd_cancellation_point();
 	sd_handled = SD_NOTHING;
 	for (;;) {
-		if (waited && (fd = sd_still(c, cookie, fd)) < 0) {
+		if (waited && (fd = sd_still(c, serial, fd)) < 0) {
 			r = fd;
 			break;
 		}
@@ -383,10 +382,11 @@ ssize_t sd_recv(struct sd_conn *c, int fd, const struct iovec *iov, int n, int f
 		}
 		if (r != -EAGAIN)
 			break;
-		if (gave_up) {
+		if (gave_up < 0 || (gave_up && done)) {
 			r = gave_up;
 			break;
 		}
+		gave_up = 0;
 		if (nonblock < 0)
 			nonblock = sd_nonblock(c, fd, flags);
 		if (nonblock) {
@@ -416,20 +416,19 @@ ssize_t sd_recv(struct sd_conn *c, int fd, const struct iovec *iov, int n, int f
 			r = sd_park(c, fd, more ? SD_WAIT_MORE : SD_WAIT_RX, deadline, done, want == 0);
 		while (r == 0 && !more && sd_low_water(c, fd) > 1 && !came(c, fd) && !sd_ready(c, fd, SD_WAIT_RX) &&
 		       sd_conn_of(fd) == c);
-		if (r < 0 && !gave_up && want != 0 && sd_low_water(c, fd) > 1) {
-			gave_up = r; /* less than SO_RCVLOWAT may have come */
-			ask = 1;
+		ask = 1;
+		if (r == 0)
 			continue;
-		}
-		if (r < 0) {
-			r = want == 0 ? 0 : r;
+		if (want == 0)
+			r = 0;
+		else if (sd_low_water(c, fd) > 1)
+			gave_up = r; /* less than that may have come */
+		if (r <= 0 && !gave_up)
 			break;
-		}
 		if (r == SD_RESTARTED) {
 			deadline = least = 0;
 			nonblock = -1;
 		}
-		ask = 1;
 	}
 	if (done) {
 		if (r < 0 && r != -EAGAIN && r != -EINTR && sd_attached(c)) {

@@ -120,6 +120,8 @@ struct sd_conn {
 	int64_t asked_ns;    /* and when sock_diag was last asked for the peer */
 	uint64_t looked_head;
 	uint64_t cookie;
+	uint64_t serial;	   /* which connection of this process the record is; it may be used again */
+	uint32_t asleep;	   /* calls that no ring wakes yet, and so nothing of the number that they were made by */
 	uint64_t left_tx, left_rx; /* where the directions left TCP, once this process has sent or read beyond */
 	uint32_t sndbuf, rcvbuf, low; /* Buf and Low of our sides, asked of the kernel when offered */
 	uint32_t slotno;
@@ -157,7 +159,7 @@ int sd_move_hidden(int fd);	/* the program wants this number */
 void sd_evict(int fd);		/* fd was closed or is fresh from the kernel: forget what it named */
 /* sd_still: the number by which a call goes on that has waited: fd, or another one of the same connection when that was
  * closed; -EBADF: it was the last, and what it names now is not the call's. */
-int sd_still(struct sd_conn *c, uint64_t cookie, int fd);
+int sd_still(struct sd_conn *c, uint64_t serial, int fd);
 struct sd_conn *sd_detach(int fd); /* the number names nothing any more; the connection, if it was its last */
 void sd_release(struct sd_conn *c); /* after the kernel has closed it: tells the monitor, frees the record */
 void sd_table_fork(void);

@@ -203,8 +203,8 @@ ssize_t sd_send(struct sd_conn *c, int fd, const struct iovec *iov, int n, int f
 	ssize_t r = sd_iov_len(iov, n);
 	size_t done = 0, want = r;
 	int64_t deadline = 0;
-	uint64_t cookie = c->cookie;
-	int blocking = -1, spill = 0, once = 0, refused = 0;
+	uint64_t serial = c->serial;
+	int blocking = -1, spill = 0, once = 0, refused = 0, number;
 	if (r < 0)
 		return r;
 	sd_cancellation_point();
@@ -225,8 +225,9 @@ ssize_t sd_send(struct sd_conn *c, int fd, const struct iovec *iov, int n, int f
 				continue;
 			}
 			/* Only a call that must wait is interrupted. */
-			if (r == -EINTR && !once) {
+			if (r == -EINTR && !once && (number = sd_still(c, serial, fd)) >= 0) {
 				once = MSG_DONTWAIT;
+				fd = number;
 				continue;
 			}
 			if (r == -EAGAIN && once) {
@@ -285,7 +286,7 @@ ssize_t sd_send(struct sd_conn *c, int fd, const struct iovec *iov, int n, int f
 			deadline = sd_deadline(c, fd, SO_SNDTIMEO);
 		if ((r = sd_park(c, fd, SD_WAIT_TX, deadline, done, 0)) < 0)
 			break;
-		if ((fd = sd_still(c, cookie, fd)) < 0) {
+		if ((fd = sd_still(c, serial, fd)) < 0) {
 			r = fd;
 			break;
 		}

@@ -14,6 +14,7 @@ int sd_fd_top;
 static struct sd_ent hidden = {.kind = SD_HIDDEN_FD};
 static sd_mutex pool_mutex;
 static struct sd_conn *pool_head, **pool_tail = &pool_head;
+static uint64_t serials; /* guarded by pool_mutex */
 
 /* Records are never unmapped and are reused oldest first, so a thread that still looks at a record
  * whose descriptor another thread just closed reads valid memory and finds it not attached. */
@@ -35,8 +36,10 @@ static struct sd_conn *conn_alloc(void)
 	}
 	struct sd_conn *c = pool_head;
 	pool_head = c->next;
+	uint64_t serial = ++serials;
 	sd_mutex_unlock(&pool_mutex);
 	memset(c, 0, sizeof *c);
+	c->serial = serial;
 	c->ent.kind = SD_CONN;
 	return c;
 }
@@ -156,12 +159,12 @@ void sd_track(int fd, int end)
 	sd_mon_tell();
 }
 
-int sd_still(struct sd_conn *c, uint64_t cookie, int fd)
+int sd_still(struct sd_conn *c, uint64_t serial, int fd)
 {
 	if (sd_conn_of(fd) == c)
 		return fd;
 	fd = sd_peek(&c->fd);
-	return c->cookie == cookie && sd_conn_of(fd) == c ? fd : -EBADF;
+	return c->serial == serial && sd_conn_of(fd) == c ? fd : -EBADF;
 }
 
 struct sd_conn *sd_detach(int fd)
@@ -176,15 +179,18 @@ struct sd_conn *sd_detach(int fd)
 		return NULL;
 	}
 	struct sd_conn *c = (struct sd_conn *)e;
-	if (sd_add(&c->refs, -1) != 0) {
+	int last = sd_add(&c->refs, -1) == 0;
+	if (!last) {
 		for (int other = 0; sd_peek(&c->fd) == fd && other < sd_peek(&sd_fd_top); other++)
 			if (sd_ent_of(other) == e)
 				sd_store(&c->fd, other);
 		sd_members_renamed(c, fd);
-		return NULL;
+	} else {
+		sd_members_closed(c);
 	}
-	sd_members_closed(c);
-	return c;
+	if (sd_load(&c->asleep)) /* who looks for what the number names now would never wake */
+		sd_waker_kick_all();
+	return last ? c : NULL;
 }
 
 void sd_release(struct sd_conn *c)

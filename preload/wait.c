@@ -158,8 +158,10 @@ int sd_park(struct sd_conn *c, int fd, int what, int64_t deadline, size_t done, 
 		sd_bell_harvest(b, w->bell, ignore, NULL); /* what was marked for an earlier wait */
 	}
 	int told = w && !armed; /* only an attachment made by another thread is told by kicking */
-	if (told)
+	if (told) {
 		sd_add(&w->waiting, 1);
+		sd_add(&c->asleep, 1);
+	}
 	if (!armed && attached)
 		sd_count(SD_COUNT_WATCH_FULL);
 	if (what == SD_WAIT_RX)
@@ -174,7 +176,7 @@ int sd_park(struct sd_conn *c, int fd, int what, int64_t deadline, size_t done, 
 		exact = sd_settled(c);
 		sd_careful(c);
 	}
-	struct sd_wait wait = {told ? w : NULL, b, NULL, armed ? disarm : NULL, &a};
+	struct sd_wait wait = {told ? w : NULL, b, told ? &c->asleep : NULL, armed ? disarm : NULL, &a};
 	sd_wait_begin(&wait);
 	sd_leave();
 	int64_t settled = exact ? 0 : sd_now_ns() + SETTLE_NS;

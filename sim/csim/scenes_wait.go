@@ -313,13 +313,18 @@ func parkNested(w *World) {
 	})
 }
 
-// parkPoll: the same in poll. Somebody else's timer lets time pass between any two steps.
-func parkPoll(w *World) {
+// anyTime lets time pass between any two steps: somebody else's timer.
+func anyTime(w *World) {
 	w.World.Process("other").Go("timer", func(t *sim.Thread) {
 		for range 30 {
 			t.Block("timer", nil, time.Duration(1+w.Choose(1500, "us"))*time.Microsecond)
 		}
 	}).Daemon = true
+}
+
+// parkPoll: the same in poll.
+func parkPoll(w *World) {
+	anyTime(w)
 	parkIn(w, w.Range(1, 8, "messages"), func(t *Thread, fd int) { t.poll(fd, unix.POLLIN, -1) })
 }
 

@@ -97,24 +97,64 @@ static void nonblock_set_and_signal(struct link *l)
 	}
 }
 
-static int number;
+static int number, idle; // idle: what the number is to name instead, or -1
 
-static void close_number(struct link *l)
+static void take_number(struct link *l)
 {
-	must(close(number));
+	if (idle < 0)
+		must(close(number));
+	else
+		must(dup2(idle, number));
 	EQ(ask(l, OP_SEND, 20), 20);
 }
 
 // A call goes on when the number that it was made by is closed, and another names the connection.
 static void duplicate_closed(struct link *l)
 {
-	uint8_t b[20];
-	for (int i = 0; i < 6; i++) {
+	uint8_t b[25];
+	int pipe[2];
+	must(pipe2(pipe, O_CLOEXEC));
+	for (int i = 0; i < 8; i++) {
+		size_t n = i % 2 ? 20 : 25; // 5 of which come before it waits
+		if (n == 25)
+			EQ(ask(l, OP_SEND, 5), 5);
 		number = (int)must(dup(l->s));
-		struct deed *d = meanwhile(l, close_number);
-		EQ(recv(number, b, sizeof b, MSG_WAITALL), sizeof b);
+		idle = i & 2 ? pipe[0] : -1;
+		struct deed *d = meanwhile(l, take_number);
+		EQ(recv(number, b, n, MSG_WAITALL), n);
 		joined(d);
-		verify(l, b, sizeof b);
+		verify(l, b, n);
+		if (idle >= 0)
+			must(close(number));
+	}
+}
+
+static void name_a_pipe_and_interrupt(struct link *l)
+{
+	(void)l;
+	must(dup2(idle, number));
+	must(tgkill(getpid(), sleeper, SIGUSR1));
+}
+
+// A send that is interrupted does not go on with what its number names by then.
+static void sender_number_taken(struct link *l)
+{
+	static char b[1 << 20];
+	int pipe[2];
+	struct sigaction a = {.sa_handler = heard};
+	must(sigaction(SIGUSR1, &a, NULL));
+	must(pipe2(pipe, O_CLOEXEC));
+	for (int i = 0; i < 2; i++) {
+		stuff(l);
+		number = (int)must(dup(l->s));
+		idle = pipe[1];
+		sleeper = gettid();
+		struct deed *d = meanwhile(l, name_a_pipe_and_interrupt);
+		ssize_t r = send(number, b, sizeof b, 0);
+		joined(d);
+		EXPECT(r > 0 || errno == EINTR);
+		EQ(ready(pipe[0], POLLIN), 0);
+		must(close(number));
 	}
 }
 
@@ -215,6 +255,8 @@ const struct check beside_checks[] = {
 	{"beside_nonblock_set_and_signal_cold", nonblock_set_and_signal, true},
 	{"beside_duplicate_closed", duplicate_closed, false},
 	{"beside_duplicate_closed_cold", duplicate_closed, true},
+	{"beside_sender_number_taken", sender_number_taken, false},
+	{"beside_sender_number_taken_cold", sender_number_taken, true},
 	{"beside_number_reused", number_reused, false},
 	{"beside_closed_by_two", closed_by_two, false},
 	{0},

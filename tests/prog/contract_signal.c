@@ -311,6 +311,25 @@ static void waitall_returns_what_it_has(struct link *l)
 	pthread_join(in.thread, NULL);
 }
 
+// What was there at the signal is returned, and a receive of nothing sleeps once: neither starts again.
+static void some_do_not_restart(struct link *l)
+{
+	struct interruption in;
+	int low = 50;
+	uint8_t b[100];
+	catch(SA_RESTART);
+	interrupt_when_asleep(&in, NULL);
+	EQ(recv(l->s, b, 0, 0), 0);
+	pthread_join(in.thread, NULL);
+	must(setsockopt(l->s, SOL_SOCKET, SO_RCVLOWAT, &low, sizeof low));
+	EQ(ask(l, OP_SEND, 6), 6);
+	until_arrived(l->s, 6);
+	interrupt_when_asleep(&in, NULL);
+	EQ(recv(l->s, b, sizeof b, 0), 6);
+	verify(l, b, 6);
+	pthread_join(in.thread, NULL);
+}
+
 static void send_is_interrupted(struct link *l)
 {
 	struct interruption in;
@@ -415,6 +434,8 @@ const struct check signal_checks[] = {
 	{"signal_stream_between_signals", stream_between_signals, false},
 	{"signal_recv_with_timeout_never_restarts", recv_with_timeout_never_restarts, false},
 	{"signal_waitall_returns_what_it_has", waitall_returns_what_it_has, false},
+	{"signal_some_do_not_restart", some_do_not_restart, false},
+	{"signal_some_do_not_restart_cold", some_do_not_restart, true},
 	{"signal_send_is_interrupted", send_is_interrupted, false},
 	{"signal_poll_is_interrupted", poll_is_interrupted, false},
 	{"signal_select_is_interrupted", select_is_interrupted, false},

@@ -36,6 +36,13 @@ static void to_a_pipe(struct link *l)
 	}
 	verify(l, b, sizeof b);
 	EQ(answer(l), sizeof b);
+	int low = 50;
+	must(setsockopt(l->s, SOL_SOCKET, SO_RCVLOWAT, &low, sizeof low));
+	EQ(ask(l, OP_SEND, 5), 5);
+	until_arrived(l->s, 5);
+	EQ(splice(l->s, NULL, p[1], NULL, 100, 0), 5); // what is there
+	read_all(p[0], b, 5);
+	verify(l, b, 5);
 }
 
 static void to_a_full_pipe(struct link *l)
