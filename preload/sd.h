@@ -121,7 +121,7 @@ struct sd_conn {
 	uint64_t looked_head;
 	uint64_t cookie;
 	uint64_t serial;	   /* which connection of this process the record is; it may be used again */
-	uint32_t asleep;	   /* calls that no ring wakes yet, and so nothing of the number that they were made by */
+	uint32_t asleep;	   /* calls asleep before promotion: who takes a number from them kicks them */
 	uint64_t left_tx, left_rx; /* where the directions left TCP, once this process has sent or read beyond */
 	uint32_t sndbuf, rcvbuf, low; /* Buf and Low of our sides, asked of the kernel when offered */
 	uint32_t slotno;

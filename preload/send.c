@@ -219,6 +219,8 @@ ssize_t sd_send(struct sd_conn *c, int fd, const struct iovec *iov, int n, int f
 		if (!sd_attached(c) || !on_ring(c, fd)) {
 			if (sd_attached(c) && done == 0 && (r = sd_conn_error(c)) < 0)
 				break;
+			if (blocking < 0)
+				blocking = !sd_nonblock(c, fd, flags);
 			r = kernel_send(c, fd, iov, n, done, flags | once, mh);
 			if (r == -ESTALE) {
 				sd_pause();
@@ -230,11 +232,13 @@ ssize_t sd_send(struct sd_conn *c, int fd, const struct iovec *iov, int n, int f
 				fd = number;
 				continue;
 			}
-			if (r == -EAGAIN && once) {
+			if (r == -EAGAIN && once && blocking) {
 				once = 0;
 				r = -EINTR;
-				if (!sd_interrupted(done == 0 && sd_deadline(c, fd, SO_SNDTIMEO) == INT64_MAX))
+				if (!sd_interrupted(done == 0 && sd_deadline(c, fd, SO_SNDTIMEO) == INT64_MAX)) {
+					blocking = -1;
 					continue;
+				}
 			}
 			if (!sd_attached(c))
 				sd_conn_tick(c, fd);
@@ -245,8 +249,6 @@ ssize_t sd_send(struct sd_conn *c, int fd, const struct iovec *iov, int n, int f
 			done += r;
 			if (done == want || !once) /* it has waited for as long as the program's call would */
 				return done;
-			if (blocking < 0)
-				blocking = !sd_nonblock(c, fd, flags);
 			if (!blocking || sd_peek(&sd_handled))
 				return done;
 			continue;

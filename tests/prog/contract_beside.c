@@ -97,6 +97,33 @@ static void nonblock_set_and_signal(struct link *l)
 	}
 }
 
+static void *interrupts(void *arg)
+{
+	struct use *u = arg;
+	while (!u->stop)
+		must(tgkill(getpid(), sleeper, SIGUSR1));
+	return NULL;
+}
+
+// A send that may not wait is never interrupted, whenever the signal comes.
+static void nonblocking_send_and_signals(struct link *l)
+{
+	enum { SENDS = 100000 };
+	static const char b[64];
+	struct use u = {0};
+	struct sigaction a = {.sa_handler = heard};
+	pthread_t other;
+	must(sigaction(SIGUSR1, &a, NULL));
+	must(fcntl(l->s, F_SETFL, O_RDWR | O_NONBLOCK));
+	stuff(l);
+	sleeper = gettid();
+	EQ(pthread_create(&other, NULL, interrupts, &u), 0);
+	for (int i = 0; i < SENDS; i++)
+		EXPECT(send(l->s, b, sizeof b, 0) > 0 || errno == EAGAIN);
+	u.stop = 1;
+	EQ(pthread_join(other, NULL), 0);
+}
+
 static int number, idle; // idle: what the number is to name instead, or -1
 
 static void take_number(struct link *l)
@@ -127,6 +154,20 @@ static void duplicate_closed(struct link *l)
 		if (idle >= 0)
 			must(close(number));
 	}
+}
+
+// The same of the first call on a connection, which nothing but the kernel wakes.
+static void number_taken(struct link *l)
+{
+	uint8_t b[20];
+	int pipe[2];
+	must(pipe2(pipe, O_CLOEXEC));
+	number = (int)must(dup(l->s));
+	idle = pipe[0];
+	struct deed *d = meanwhile(l, take_number);
+	EQ(recv(number, b, sizeof b, MSG_WAITALL), sizeof b);
+	joined(d);
+	verify(l, b, sizeof b);
 }
 
 static void name_a_pipe_and_interrupt(struct link *l)
@@ -253,8 +294,12 @@ const struct check beside_checks[] = {
 	{"beside_nonblock_set_cold", nonblock_set, true},
 	{"beside_nonblock_set_and_signal", nonblock_set_and_signal, false},
 	{"beside_nonblock_set_and_signal_cold", nonblock_set_and_signal, true},
+	{"beside_nonblocking_send_and_signals", nonblocking_send_and_signals, false},
+	{"beside_nonblocking_send_and_signals_cold", nonblocking_send_and_signals, true},
 	{"beside_duplicate_closed", duplicate_closed, false},
 	{"beside_duplicate_closed_cold", duplicate_closed, true},
+	{"beside_number_taken", number_taken, false},
+	{"beside_number_taken_cold", number_taken, true},
 	{"beside_sender_number_taken", sender_number_taken, false},
 	{"beside_sender_number_taken_cold", sender_number_taken, true},
 	{"beside_number_reused", number_reused, false},

@@ -51,7 +51,7 @@ var hooked = []cell{
 	{"", "after SHUT_RD", both, "", "shut_rd shut_both"},
 	{"", "not connected", kernel, "", "not_connected"},
 	{"", "a handler runs", ring, "EINTR as signal(7)", "signal_recv_is_interrupted signal_recv_is_interrupted_cold signal_recv_obeys_each_handler signal_first_of_two_signals_decides"},
-	{"", "a handler with SA_RESTART runs", ring, "", "signal_recv_restarts signal_recv_restarts_beside_a_crash_handler signal_no_signal_is_slept_over signal_some_do_not_restart signal_some_do_not_restart_cold beside_nonblock_set_and_signal beside_nonblock_set_and_signal_cold"},
+	{"", "a handler with SA_RESTART runs", ring, "", "signal_recv_restarts signal_recv_restarts_beside_a_crash_handler signal_no_signal_is_slept_over signal_some_do_not_restart signal_some_do_not_restart_cold beside_nonblock_set_and_signal beside_nonblock_set_and_signal_cold beside_nonblocking_send_and_signals beside_nonblocking_send_and_signals_cold"},
 	{"", "a handler jumps away", ring, "", "jump_out_of_waiting_calls jump_out_of_waiting_calls_cold jump_handler_uses_the_connection"},
 	{"", "the thread is cancelled", ring, "", "cancel_waiting_threads cancel_waiting_threads_cold cancel_busy_thread cancel_disabled"},
 	{"", "several threads", ring, "under a lock", "threads_many_receivers threads_many_receivers_cold threads_hand_over threads_shutdown_wakes_recv"},
