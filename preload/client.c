@@ -233,13 +233,13 @@ static void put_address(const struct sockaddr_storage *s, uint8_t addr[16], uint
 static int describe(struct sd_conn *c, int fd, struct sd_msg *m)
 {
 	struct sockaddr_storage me, it;
-	socklen_t n = sizeof me, k = sizeof it, l = sizeof c->cookie;
+	socklen_t n = sizeof me, k = sizeof it, l = sizeof m->cookie;
 	if (sd_sys(SYS_getsockname, fd, &me, &n) < 0 || sd_sys(SYS_getpeername, fd, &it, &k) < 0 ||
-	    sd_sys(SYS_getsockopt, fd, SOL_SOCKET, SO_COOKIE, &c->cookie, &l) < 0)
+	    sd_sys(SYS_getsockopt, fd, SOL_SOCKET, SO_COOKIE, &m->cookie, &l) < 0 || sd_conn_of(fd) != c)
 		return 0;
 	m->fd = fd;
 	m->role = c->end;
-	m->cookie = c->cookie;
+	c->cookie = m->cookie;
 	put_address(&me, m->laddr, &m->lport);
 	put_address(&it, m->raddr, &m->rport);
 	return 1;

@@ -63,6 +63,26 @@ int sd_conn_error(struct sd_conn *c)
 	return e && sd_cas(&c->slot->hdr.err[c->end], e, 0) ? -(int)e : 0;
 }
 
+/* What only a number says that names something else by now. */
+static int of_another(ssize_t r) { return r == -EBADF || r == -ENOTSOCK || r == -ENOTCONN || r == -EINVAL; }
+
+int sd_moved(struct sd_conn *c, uint64_t serial, int *fd, ssize_t r)
+{
+	int now = sd_still(c, serial, *fd);
+	if (now == *fd || now < 0 || (r != 0 && r != -EAGAIN && !of_another(r)))
+		return 0;
+	*fd = now;
+	return 1;
+}
+
+void sd_conn_keep_error(struct sd_conn *c, ssize_t r)
+{
+	if (r >= 0 || r == -EAGAIN || r == -EINTR || r == -EFAULT || of_another(r) || !sd_attached(c))
+		return;
+	sd_store(&c->slot->hdr.err[c->end], -r);
+	sd_conn_think(c);
+}
+
 /* connect(2) with AF_UNSPEC: this stream is over, and what the socket does next is the kernel's. */
 void sd_conn_disconnected(struct sd_conn *c, int fd)
 {
@@ -178,7 +198,7 @@ int sd_conn_promote(struct sd_conn *c, int fd)
 	int done = 0;
 	if (sd_load(&c->ksend) == 0 && sd_tx_gen(d) == 0) {
 		int64_t n = kernel_written(fd, c->end);
-		if (n >= 0) {
+		if (n >= 0 && sd_conn_of(fd) == c) {
 			push(fd);
 			sd_tx_open(&c->tx, n);
 			c->left_tx = n;
@@ -236,7 +256,13 @@ int sd_nonblock(struct sd_conn *c, int fd, int flags)
 	if (flags & MSG_DONTWAIT)
 		return 1;
 	if (!known(c, SD_KNOWN_BLOCKS)) {
-		c->blocks = !(sd_sys(SYS_fcntl, fd, F_GETFL) & O_NONBLOCK);
+		int is;
+		do
+			is = sd_sys(SYS_fcntl, fd, F_GETFL);
+		while (sd_moved(c, c->serial, &fd, -EBADF));
+		if (sd_conn_of(fd) != c)
+			return 0; /* it has no number, and goes no further */
+		c->blocks = !(is & O_NONBLOCK);
 		c->known |= SD_KNOWN_BLOCKS;
 	}
 	return !c->blocks;
@@ -249,8 +275,13 @@ int64_t sd_deadline(struct sd_conn *c, int fd, int optname)
 	socklen_t n = sizeof t;
 	if (known(c, bit))
 		return INT64_MAX;
-	if (sd_sys(SYS_getsockopt, fd, SOL_SOCKET, optname, &t, &n) < 0 || (t.tv_sec == 0 && t.tv_usec == 0)) {
-		c->known |= bit;
+	int r;
+	do
+		r = sd_sys(SYS_getsockopt, fd, SOL_SOCKET, optname, &t, &n);
+	while (sd_moved(c, c->serial, &fd, -EBADF));
+	if (r < 0 || (t.tv_sec == 0 && t.tv_usec == 0)) {
+		if (sd_conn_of(fd) == c)
+			c->known |= bit;
 		return INT64_MAX;
 	}
 	return sd_now_ns() + t.tv_sec * 1000000000ll + t.tv_usec * 1000ll;

@@ -147,7 +147,7 @@ static int free_number(int from, int to)
 {
 	if (sd_is_hidden(from))
 		return -EBADF;
-	if (from == to || sd_ent_of(to) == NULL || sd_foreign() || sd_sys(SYS_fcntl, from, F_GETFD) < 0)
+	if (from == to || sd_ent_of(to) == NULL || sd_same(from, to) || sd_foreign() || sd_sys(SYS_fcntl, from, F_GETFD) < 0)
 		return 0;
 	if (sd_is_hidden(to))
 		return sd_move_hidden(to);

@@ -238,9 +238,10 @@ static ssize_t send_file(struct sd_conn *c, int out, int in, off_t *off, size_t 
 	if (refused < 0)
 		return refused;
 	off_t at = off ? *off : sd_sys(SYS_lseek, in, 0, SEEK_CUR);
+	uint64_t serial = c->serial;
 	if (at < 0)
 		return at;
-	while (done < n) {
+	while (done < n && (out = sd_still(c, serial, out)) >= 0) {
 		size_t k = n - done < sizeof b ? n - done : sizeof b;
 		ssize_t r = sd_sys(SYS_pread64, in, b, k, at);
 		if (r <= 0) {

@@ -28,10 +28,10 @@ SD_EXPORT ssize_t recvmsg(int fd, struct msghdr *m, int flags)
 	return sd_ret(sd_recv(c, fd, m->msg_iov, m->msg_iovlen, flags, m));
 }
 
-/* For the call after one that has returned messages. */
+/* For the call after one that has returned messages: whatever it is, as Linux does. */
 static void tell_later(struct sd_conn *c, ssize_t error)
 {
-	if (error == -EAGAIN || error == -EINTR || !sd_attached(c))
+	if (error == -EAGAIN || error == -EINTR || error == -EBADF || !sd_attached(c))
 		return;
 	sd_store(&c->slot->hdr.err[c->end], -error);
 	sd_conn_think(c);
@@ -53,8 +53,11 @@ SD_EXPORT int recvmmsg(int fd, struct mmsghdr *v, unsigned n, int flags, struct 
 	}
 	int64_t until = timeout ? sd_now_ns() + timeout->tv_sec * 1000000000ll + timeout->tv_nsec : INT64_MAX;
 	unsigned i = 0;
+	uint64_t serial = c->serial;
 	for (; i < n && i < 1024; i++) {
 		struct msghdr *m = &v[i].msg_hdr;
+		if ((fd = sd_still(c, serial, fd)) < 0)
+			return i ? (int)i : (int)sd_ret(fd);
 		int f = flags & ~MSG_WAITFORONE;
 		if (i > 0 && (flags & MSG_WAITFORONE))
 			f |= MSG_DONTWAIT;
@@ -133,8 +136,11 @@ SD_EXPORT int sendmmsg(int fd, struct mmsghdr *v, unsigned n, int flags)
 			passing(&v[i].msg_hdr);
 	if (!c)
 		return sd_real()->sendmmsg(fd, v, n, flags);
+	uint64_t serial = c->serial;
 	for (i = 0; i < most; i++) {
 		struct msghdr *m = &v[i].msg_hdr;
+		if ((fd = sd_still(c, serial, fd)) < 0)
+			return i ? (int)i : (int)sd_ret(fd);
 		ssize_t r = m->msg_iovlen > 1024 ? -EMSGSIZE : refused(fd, m, flags);
 		if (r >= 0)
 			r = sd_send(c, fd, m->msg_iov, m->msg_iovlen, flags, m);

@@ -55,8 +55,8 @@ static ssize_t to_pipe(struct sd_conn *c, int in, int out, size_t n, int wait)
 		ssize_t r = sd_recv(c, in, &v, 1, MSG_DONTWAIT, NULL);
 		if (r == -EAGAIN && done == 0) /* SO_RCVLOWAT is for who sleeps; SPLICE_F_NONBLOCK is the pipe's */
 			r = sd_recv(c, in, &v, 1, 0, NULL);
-		if (r < 0 && r != -EAGAIN && done && sd_attached(c)) /* for the next call */
-			sd_store(&c->slot->hdr.err[c->end], -r);
+		if (done)
+			sd_conn_keep_error(c, r);
 		if (r <= 0)
 			return done ? (ssize_t)done : r;
 		ssize_t w = give_pipe(out, b, r);
@@ -71,8 +71,11 @@ static ssize_t to_pipe(struct sd_conn *c, int in, int out, size_t n, int wait)
 
 static ssize_t give_conn(struct sd_conn *c, int out, char *b, size_t n, int flags)
 {
+	uint64_t serial = c->serial;
 	for (size_t done = 0; done < n;) {
 		struct iovec v = {b + done, n - done};
+		if ((out = sd_still(c, serial, out)) < 0)
+			return out;
 		ssize_t w = sd_send(c, out, &v, 1, flags, NULL);
 		if (w == -EAGAIN) {
 			struct pollfd p = {out, POLLOUT, 0};
@@ -89,7 +92,8 @@ static ssize_t from_pipe(struct sd_conn *c, int in, int out, size_t n, int wait,
 {
 	char b[PIECE];
 	size_t done = 0, piece = sd_nonblock(c, out, 0) ? NARROW : PIECE;
-	while (done < n) {
+	uint64_t serial = c->serial;
+	while (done < n && (out = sd_still(c, serial, out)) >= 0) {
 		long e = shows(in, POLLIN, wait && done == 0);
 		if (e < 0 || !(e & POLLIN)) /* POLLHUP: nobody writes */
 			return done || (e > 0 && e & POLLHUP) ? (ssize_t)done : e < 0 ? e : -EAGAIN;

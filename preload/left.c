@@ -50,7 +50,7 @@ static int unread_with_fin(struct sd_conn *c, int fd)
 	sd_sys(SYS_setsockopt, fd, IPPROTO_TCP, TCP_INQ, &was, sizeof was);
 	sd_mutex_unlock(&sd_inq_mutex);
 	if (r < 0 && r != -EAGAIN) {
-		sd_store(&c->slot->hdr.err[c->end], -r);
+		sd_conn_keep_error(c, r);
 		return 0;
 	}
 	for (struct cmsghdr *h = r == 0 ? CMSG_FIRSTHDR(&m) : NULL; h; h = CMSG_NXTHDR(&m, h))

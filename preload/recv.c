@@ -92,7 +92,8 @@ static int ended(struct sd_conn *c, int fd)
 	struct pollfd p = {fd, POLLRDHUP, 0};
 	struct timespec zero = {0, 0};
 	sd_sys(SYS_ppoll, &p, 1, &zero, 0, 8);
-	sd_conn_hung_up(c, fd, p.revents);
+	if (sd_conn_of(fd) == c)
+		sd_conn_hung_up(c, fd, p.revents);
 	return told_error(c);
 }
 
@@ -103,13 +104,12 @@ static ssize_t anchor_says(struct sd_conn *c, int fd)
 	ssize_t r = sd_sys(SYS_recvfrom, fd, &b, 1, MSG_PEEK | MSG_DONTWAIT, 0, 0);
 	if (r == -EAGAIN)
 		return sd_peek(&c->slot->hdr.rd_shut[c->end]) ? 0 : -EAGAIN;
+	if (sd_conn_of(fd) != c) /* another thread has taken the number: it was not the anchor that said so */
+		return -EBADF;
 	if (r > 0) /* a sender that goes back to TCP says so first */
 		return sd_rx_on_tcp(sd_in(c)) ? 1 : bad_peer(c, fd, SD_COUNT_FOREIGN_WRITE);
 	if (sd_rx_unread(&c->rx) != 0) { /* published before FIN or RST, seen after it */
-		if (r < 0) {
-			sd_store(&c->slot->hdr.err[c->end], -r);
-			sd_conn_think(c);
-		}
+		sd_conn_keep_error(c, r);
 		return 1;
 	}
 	if (r == 0)
@@ -159,8 +159,7 @@ static ssize_t and_after(struct sd_conn *c, int fd, const struct iovec *iov, int
 	flags &= ~MSG_WAITALL;
 	ssize_t r = before ? peek_behind(fd, iov, n, before, done, want - done, flags)
 			   : kernel_recv(fd, iov, n, skip + done, want - done, flags);
-	if (r < 0 && r != -EAGAIN)
-		sd_store(&c->slot->hdr.err[c->end], -r);
+	sd_conn_keep_error(c, r);
 	return r > 0 ? (ssize_t)done + r : (ssize_t)done;
 }
 
@@ -265,7 +264,7 @@ static int over(struct sd_conn *c, int fd, short events)
 	struct timespec zero = {0, 0};
 	if (sd_attached(c) && sd_peek(&c->slot->hdr.err[c->end]))
 		return 1;
-	return sd_sys(SYS_ppoll, &p, 1, &zero, 0, 8) == 1 && (p.revents & (events | POLLERR));
+	return sd_sys(SYS_ppoll, &p, 1, &zero, 0, 8) == 1 && (p.revents & (events | POLLERR)) && sd_conn_of(fd) == c;
 }
 
 /* How much a call that may wait waits for. */
@@ -339,16 +338,19 @@ ssize_t sd_recv(struct sd_conn *c, int fd, const struct iovec *iov, int n, int f
 	sd_cancellation_point();
 	sd_handled = SD_NOTHING;
 	for (;;) {
-		if (waited && (fd = sd_still(c, serial, fd)) < 0) {
+		int ends = done && stopped(c, fd, peek), asked = fd;
+		if ((fd = sd_still(c, serial, fd)) < 0) {
 			r = fd;
 			break;
 		}
+		if (fd != asked)
+			continue;
+		if (ends)
+			break;
 		if (waited && want == 0 && came(c, fd)) {
 			r = 0;
 			break;
 		}
-		if (done && stopped(c, fd, peek))
-			break;
 		size_t skip = peek ? 0 : done;
 		if (!sd_attached(c)) {
 			r = kernel_recv(fd, iov, n, skip, want - skip, flags & ~MSG_WAITALL);
@@ -368,6 +370,8 @@ ssize_t sd_recv(struct sd_conn *c, int fd, const struct iovec *iov, int n, int f
 				received(c);
 			sd_leave();
 		}
+		if (sd_moved(c, serial, &fd, r))
+			continue;
 		if (r > 0) {
 			done = skip + r;
 			ask = 0;
@@ -431,10 +435,7 @@ ssize_t sd_recv(struct sd_conn *c, int fd, const struct iovec *iov, int n, int f
 		}
 	}
 	if (done) {
-		if (r < 0 && r != -EAGAIN && r != -EINTR && sd_attached(c)) {
-			sd_store(&c->slot->hdr.err[c->end], -r);
-			sd_conn_think(c);
-		}
+		sd_conn_keep_error(c, r);
 		r = done;
 	}
 	sd_tell(c, r);

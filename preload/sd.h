@@ -160,6 +160,9 @@ void sd_evict(int fd);		/* fd was closed or is fresh from the kernel: forget wha
 /* sd_still: the number by which a call goes on that has waited: fd, or another one of the same connection when that was
  * closed; -EBADF: it was the last, and what it names now is not the call's. */
 int sd_still(struct sd_conn *c, uint64_t serial, int fd);
+/* sd_moved: r came of a number that another thread took meanwhile; *fd is the one to ask instead. Not of an error that
+ * is the connection's, which is told once. */
+int sd_moved(struct sd_conn *c, uint64_t serial, int *fd, ssize_t r);
 struct sd_conn *sd_detach(int fd); /* the number names nothing any more; the connection, if it was its last */
 void sd_release(struct sd_conn *c); /* after the kernel has closed it: tells the monitor, frees the record */
 void sd_table_fork(void);
@@ -167,6 +170,7 @@ void sd_table_fork_parent(void);
 void sd_table_fork_child(void);
 void sd_put_set(int fd, struct sd_ent *set);
 extern int sd_fd_top; /* numbers from here on were never in the table */
+int sd_same(int a, int b); /* both numbers name one connection, or one set */
 void sd_alias(int from, int to);	/* to is a duplicate of from */
 void sd_made(int fd, int tcp);	/* socket(2) gave this number; tcp: connect may track it */
 void sd_share_unconnected(int fd); /* or not any more: others can name the socket, too */
@@ -175,6 +179,7 @@ void sd_track(int fd, int end);	/* a TCP connection was made or accepted */
 void sd_conn_keep(struct sd_conn *c, int fd, unsigned why); /* SD_STATUS_…: to the kernel for good */
 void sd_conn_disconnected(struct sd_conn *c, int fd);
 int sd_conn_writable(struct sd_conn *c); /* as sd_tx_writable, and time makes room */
+void sd_conn_keep_error(struct sd_conn *c, ssize_t r); /* of a call that has something to return: for the next one */
 int sd_conn_error(struct sd_conn *c); /* an error that waits to be told, as -errno, once; 0 */
 void sd_conn_shut(struct sd_conn *c, int fd); /* after shutdown(2) */
 void sd_conn_number(struct sd_conn *c);	      /* before something goes by TCP, if it is attached */

@@ -76,7 +76,7 @@ static void look_at_anchor(struct sd_conn *c, int fd, int now_anyway)
 	struct pollfd p = {fd, POLLRDHUP, 0};
 	struct timespec zero = {0, 0};
 	/* Bytes that nobody will read may keep FIN back: then only the peer's socket tells that it is closed. */
-	if (sd_sys(SYS_ppoll, &p, 1, &zero, 0, 8) == 1 || sd_tx_closed(&c->tx))
+	if ((sd_sys(SYS_ppoll, &p, 1, &zero, 0, 8) == 1 || sd_tx_closed(&c->tx)) && sd_conn_of(fd) == c)
 		sd_conn_hung_up(c, fd, p.revents);
 }
 
@@ -226,6 +226,8 @@ ssize_t sd_send(struct sd_conn *c, int fd, const struct iovec *iov, int n, int f
 				sd_pause();
 				continue;
 			}
+			if (r != -EAGAIN && sd_moved(c, serial, &fd, r)) /* EAGAIN may be SO_SNDTIMEO's */
+				continue;
 			/* Only a call that must wait is interrupted. */
 			if (r == -EINTR && !once && (number = sd_still(c, serial, fd)) >= 0) {
 				once = MSG_DONTWAIT;
@@ -301,8 +303,8 @@ ssize_t sd_send(struct sd_conn *c, int fd, const struct iovec *iov, int n, int f
 		sd_leave();
 	}
 	if (done) {
-		if (refused && r != -EPIPE && r != -EAGAIN && r != -EINTR && sd_attached(c))
-			sd_store(&c->slot->hdr.err[c->end], -r);
+		if (refused && r != -EPIPE)
+			sd_conn_keep_error(c, r);
 		return done;
 	}
 	sd_tell(c, r);

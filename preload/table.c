@@ -163,8 +163,10 @@ int sd_still(struct sd_conn *c, uint64_t serial, int fd)
 {
 	if (sd_conn_of(fd) == c)
 		return fd;
-	fd = sd_peek(&c->fd);
-	return c->serial == serial && sd_conn_of(fd) == c ? fd : -EBADF;
+	for (int other = 0; other < sd_peek(&sd_fd_top); other++)
+		if (sd_conn_of(other) == c)
+			return c->serial == serial ? other : -EBADF;
+	return -EBADF;
 }
 
 struct sd_conn *sd_detach(int fd)
@@ -216,10 +218,16 @@ void sd_evict(int fd)
 		sd_release(c);
 }
 
+int sd_same(int a, int b)
+{
+	struct sd_ent *e = sd_ent_of(a);
+	return e && e == sd_ent_of(b) && (e->kind == SD_CONN || e->kind == SD_SET);
+}
+
 void sd_alias(int from, int to)
 {
 	struct sd_ent *e = sd_ent_of(from);
-	if (to == from || (unsigned)to >= SD_FD_MAX)
+	if (to == from || (unsigned)to >= SD_FD_MAX || sd_same(from, to))
 		return;
 	sd_evict(to);
 	sd_share_unconnected(from);

@@ -11,7 +11,7 @@
 static const struct check *const groups[] = {
 	io_checks, buffer_checks, room_checks, refuse_checks, mark_checks, wake_checks, urgent_checks, splice_checks, unhooked_checks, close_checks, ready_checks, epoll_checks, epoll_more_checks, order_checks,
 	switch_checks, fd_checks, setup_checks, option_checks, life_checks, anchor_checks, stdio_checks, proc_checks, exec_checks, signal_checks,
-	handler_checks, jump_checks, thread_checks, beside_checks, death_checks, heir_checks, flag_checks, other_checks, kind_checks, uring_checks, module_checks,
+	handler_checks, jump_checks, thread_checks, beside_checks, taken_checks, death_checks, heir_checks, flag_checks, other_checks, kind_checks, uring_checks, module_checks,
 };
 enum { GROUPS = sizeof groups / sizeof *groups };
 

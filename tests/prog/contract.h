@@ -28,7 +28,7 @@ struct check {
 
 extern const struct check io_checks[], buffer_checks[], room_checks[], refuse_checks[], mark_checks[], wake_checks[], urgent_checks[], splice_checks[], unhooked_checks[], close_checks[], ready_checks[], epoll_checks[],
 	epoll_more_checks[], order_checks[], switch_checks[], fd_checks[], setup_checks[], option_checks[], life_checks[], anchor_checks[], stdio_checks[], proc_checks[],
-	exec_checks[], signal_checks[], handler_checks[], jump_checks[], thread_checks[], beside_checks[], death_checks[], heir_checks[], flag_checks[], other_checks[], kind_checks[], uring_checks[], module_checks[];
+	exec_checks[], signal_checks[], handler_checks[], jump_checks[], thread_checks[], beside_checks[], taken_checks[], death_checks[], heir_checks[], flag_checks[], other_checks[], kind_checks[], uring_checks[], module_checks[];
 
 // Operations of the peer.
 enum op {
