@@ -152,20 +152,20 @@ void sd_member_queue(struct sd_member *m)
 void sd_member_anchor(struct sd_member *m, uint32_t e)
 {
 	struct sd_conn *c = m->conn;
-	int rx_tcp = sd_rx_on_tcp(sd_in(c)) && (!(m->events & EPOLLET) || arrived(m));
 	uint32_t ends = e & (EPOLLRDHUP | EPOLLHUP | EPOLLERR);
 	if (ends)
 		sd_conn_hung_up(c, c->fd, ends & (EPOLLRDHUP | EPOLLHUP));
 	uint32_t theirs = by_peer(c, ends);
 	if (ends & EPOLLHUP && sd_member_reset_told(m))
 		theirs |= EPOLLERR;
-	/* Which bit is new the kernel does not say: on TCP an edge too many is better than one too few. */
+	/* Which bit is new the kernel does not say: on TCP an edge too many is better than one too few. Our own SHUT_RD
+	 * shows with all that comes. */
+	int bytes = (e & EPOLLIN) && !theirs && sd_rx_on_tcp(sd_in(c)) && (!(m->events & EPOLLET) || arrived(m));
 	if (!m->hot)
 		sd_member_place(m);
 	uint32_t edge = fresh(m, theirs);
 	m->edge_ends |= theirs;
-	if (edge || sd_member_edged(m) || (!ends && rx_tcp && (e & EPOLLIN)) ||
-	    (e & m->events & (SD_ROOM | EPOLLPRI)))
+	if (edge || bytes || sd_member_edged(m) || (e & m->events & (SD_ROOM | EPOLLPRI)))
 		sd_member_heat(m);
 }
 
