@@ -241,7 +241,12 @@ static ssize_t send_file(struct sd_conn *c, int out, int in, off_t *off, size_t 
 	uint64_t serial = c->serial;
 	if (at < 0)
 		return at;
-	while (done < n && (out = sd_still(c, serial, out)) >= 0) {
+	while (done < n) {
+		if ((out = sd_still(c, serial, out)) < 0) {
+			if (done == 0)
+				return out;
+			break;
+		}
 		size_t k = n - done < sizeof b ? n - done : sizeof b;
 		ssize_t r = sd_sys(SYS_pread64, in, b, k, at);
 		if (r <= 0) {

@@ -93,7 +93,9 @@ static ssize_t from_pipe(struct sd_conn *c, int in, int out, size_t n, int wait,
 	char b[PIECE];
 	size_t done = 0, piece = sd_nonblock(c, out, 0) ? NARROW : PIECE;
 	uint64_t serial = c->serial;
-	while (done < n && (out = sd_still(c, serial, out)) >= 0) {
+	while (done < n) {
+		if ((out = sd_still(c, serial, out)) < 0)
+			return done ? (ssize_t)done : out;
 		long e = shows(in, POLLIN, wait && done == 0);
 		if (e < 0 || !(e & POLLIN)) /* POLLHUP: nobody writes */
 			return done || (e > 0 && e & POLLHUP) ? (ssize_t)done : e < 0 ? e : -EAGAIN;
