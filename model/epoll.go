@@ -22,6 +22,7 @@ const mostExtra = 2
 const (
 	all     = int32(0)
 	in      = int32(syscall.EPOLLIN | syscall.EPOLLPRI | syscall.EPOLLRDNORM | syscall.EPOLLRDBAND)
+	room    = int32(syscall.EPOLLOUT | syscall.EPOLLWRNORM | syscall.EPOLLWRBAND)
 	failure = int32(syscall.EPOLLERR)
 )
 

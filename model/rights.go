@@ -61,6 +61,9 @@ func (n step) take() []Branch {
 		from.passed = from.passed[1:]
 		fd := n.install(n.p, what, 0, n.op.Arg[1] != 0)
 		n.files[what].refs--
+		if from.peer != none {
+			n.wakeFile(from.peer, room)
+		}
 		return n.one(fd)
 	case from.peer == none:
 		return n.fail(enodata)
