@@ -248,8 +248,9 @@ static int describe(struct sd_conn *c, int fd, struct sd_msg *m)
 void sd_mon_offer(struct sd_conn *c, int fd)
 {
 	struct sd_msg m = {.type = SD_MSG_OFFER};
+	int keep = 0;
 	sd_mutex_lock(&mutex);
-	if (registered() && describe(c, fd, &m)) {
+	if (registered() && !(keep = sd_options_only_tcp(fd)) && describe(c, fd, &m)) {
 		sd_conn_buffers(c, fd);
 		sd_mutex_lock(&sd_promote_mutex);
 		int go = c->state == SD_ST_TCP;
@@ -263,6 +264,8 @@ void sd_mon_offer(struct sd_conn *c, int fd)
 			lose_monitor();
 	}
 	sd_mutex_unlock(&mutex);
+	if (keep)
+		sd_conn_keep(c, fd, SD_STATUS_OPTION);
 }
 
 /* A process whose connections all stay on the kernel, such as a server that forks for each, has nothing

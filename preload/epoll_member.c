@@ -26,7 +26,10 @@ static int arrived(struct sd_member *m)
 {
 	if (!sd_member_asks_input(m))
 		return 0;
-	return sd_load(&sd_in(m->conn)->tx.tail) != m->seen_tail || received_on_tcp(m) != m->seen_tcp;
+	struct sd_direction *in = sd_in(m->conn);
+	if (sd_load(&in->tx.tail) == m->seen_tail && received_on_tcp(m) == m->seen_tcp)
+		return 0;
+	return sd_peek(&in->rx.low) <= 1 || sd_conn_readable(m->conn, m->conn->fd); /* below SO_RCVLOWAT it is none */
 }
 
 /* Of hang-ups those that the peer made: the anchor of a direction that we have shut shows the same before. */
@@ -177,4 +180,6 @@ void sd_member_look_again(struct sd_member *m)
 		sd_member_now(m);
 		stir(m);
 	}
+	if (m->ours && sd_low_split(m->conn))
+		sd_member_recent(m);
 }

@@ -1,5 +1,6 @@
 /* Waiting on an epoll set. Time for each event is O(ready): what is marked in the set's bell, and
  * what was ready at the last call. */
+#include <limits.h>
 #include <sched.h>
 #include <stdlib.h>
 #include <string.h>
@@ -295,7 +296,7 @@ static int for_the_next(struct sd_set *s, int r)
 
 int sd_set_wait(struct sd_set *s, struct epoll_event *ev, int max, int64_t deadline, const void *mask)
 {
-	if (max <= 0)
+	if (max <= 0 || (size_t)max > INT_MAX / sizeof *ev)
 		return -EINVAL;
 	if (sd_load(&s->users) & SD_CLOSED)
 		return -EBADF;

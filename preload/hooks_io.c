@@ -99,8 +99,11 @@ SD_EXPORT ssize_t recvfrom(int fd, void *b, size_t n, int flags, struct sockaddr
 		return sd_real()->recvfrom(fd, b, n, flags, a, len);
 	struct iovec v = {b, most(n)};
 	ssize_t r = sd_recv(c, fd, &v, 1, flags, NULL);
-	if (r >= 0 && a && len)
+	if (r >= 0 && a && len) {
+		if ((int)*len < 0) /* Linux looks at it last */
+			return sd_ret(-EINVAL);
 		*len = 0; /* tcp(7): a stream has no source address to report */
+	}
 	return sd_ret(r);
 }
 
@@ -278,9 +281,9 @@ static ssize_t send_file(struct sd_conn *c, int out, int in, off_t *off, size_t 
 SD_EXPORT ssize_t sendfile(int out, int in, off_t *off, size_t n)
 {
 	struct sd_conn *c = sd_live(out);
-	if (sd_live(in) && off == NULL)
+	if (sd_live(in) && off == NULL && n != 0)
 		return splice(in, NULL, out, NULL, n, 0); /* into a pipe; EINVAL for others */
-	if (!c)
+	if (!c || (off == NULL && sd_live(in)))
 		return sd_real()->sendfile(out, in, off, n);
 	return sd_ret(send_file(c, out, in, off, n));
 }

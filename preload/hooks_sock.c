@@ -7,21 +7,6 @@
 #include "real.h"
 #include "ring_fast.h"
 
-#ifndef TCP_REPAIR
-#define TCP_REPAIR 19
-#endif
-
-/* Options whose effect a ring does not have. */
-static int not_honoured(int level, int name)
-{
-	if (level == SOL_SOCKET)
-		return name == SO_ATTACH_FILTER || name == SO_ATTACH_BPF || name == SO_TIMESTAMP_OLD ||
-		       name == SO_TIMESTAMP_NEW || name == SO_TIMESTAMPNS_OLD || name == SO_TIMESTAMPNS_NEW ||
-		       name == SO_TIMESTAMPING_OLD || name == SO_TIMESTAMPING_NEW || name == SO_ZEROCOPY ||
-		       name == SO_PEEK_OFF;
-	return level == IPPROTO_TCP && (name == TCP_ULP || name == TCP_REPAIR || name == TCP_INQ);
-}
-
 static int switches_off(int name, const void *value, socklen_t len)
 {
 	return value && len >= sizeof(int) && (name == SO_PEEK_OFF ? *(const int *)value < 0 : *(const int *)value == 0);
@@ -60,9 +45,11 @@ static int on_ring(struct sd_direction *d)
 SD_EXPORT int setsockopt(int fd, int level, int name, const void *value, socklen_t len)
 {
 	struct sd_conn *c = sd_live(fd);
-	if (c && not_honoured(level, name) && !switches_off(name, value, len) && lacking(c, fd))
+	if (c && sd_option_only_tcp(level, name) && !switches_off(name, value, len) && lacking(c, fd))
 		return sd_ret(-ENOPROTOOPT);
 	int r = sd_real()->setsockopt(fd, level, name, value, len);
+	if (!c && r == 0 && sd_option_only_tcp(level, name))
+		sd_options_early = 1;
 	if (!c || r < 0)
 		return r;
 	c->known = 0;

@@ -51,10 +51,10 @@ static ssize_t to_pipe(struct sd_conn *c, int in, int out, size_t n, int wait)
 			return done ? (ssize_t)done : e < 0 ? e : -EAGAIN;
 		if (e & POLLERR) /* nobody reads: EPIPE and SIGPIPE */
 			return done ? (ssize_t)done : give_pipe(out, b, 1);
-		struct iovec v = {b, n - done < sizeof b ? n - done : sizeof b};
-		ssize_t r = sd_recv(c, in, &v, 1, MSG_DONTWAIT, NULL);
+		size_t most = n - done < sizeof b ? n - done : sizeof b;
+		ssize_t r = sd_recv_to_mark(c, in, b, most, MSG_DONTWAIT);
 		if (r == -EAGAIN && done == 0) /* SO_RCVLOWAT is for who sleeps; SPLICE_F_NONBLOCK is the pipe's */
-			r = sd_recv(c, in, &v, 1, 0, NULL);
+			r = sd_recv_to_mark(c, in, b, most, 0);
 		if (done)
 			sd_conn_keep_error(c, r);
 		if (r <= 0)
@@ -63,12 +63,21 @@ static ssize_t to_pipe(struct sd_conn *c, int in, int out, size_t n, int wait)
 		if (w < 0)
 			return done ? (ssize_t)done : w;
 		done += r;
-		if ((size_t)r < v.iov_len)
+		if ((size_t)r < most)
 			break;
 	}
 	return done;
 }
 
+/* Whether a send would be refused: then nothing is taken from the pipe. */
+static ssize_t refused(struct sd_conn *c, int out)
+{
+	struct iovec none = {NULL, 0};
+	ssize_t r = sd_send(c, out, &none, 1, MSG_DONTWAIT, NULL);
+	return r == -EAGAIN ? 0 : r;
+}
+
+/* What the peer's end refuses after that was on its way a moment earlier: the next call is told. */
 static ssize_t give_conn(struct sd_conn *c, int out, char *b, size_t n, int flags)
 {
 	uint64_t serial = c->serial;
@@ -76,12 +85,16 @@ static ssize_t give_conn(struct sd_conn *c, int out, char *b, size_t n, int flag
 		struct iovec v = {b + done, n - done};
 		if ((out = sd_still(c, serial, out)) < 0)
 			return out;
-		ssize_t w = sd_send(c, out, &v, 1, flags, NULL);
+		ssize_t w = sd_send(c, out, &v, 1, flags | MSG_NOSIGNAL, NULL);
 		if (w == -EAGAIN) {
 			struct pollfd p = {out, POLLOUT, 0};
 			sd_poll(&p, 1, INT64_MAX, NULL);
-		} else if (w < 0 && w != -EINTR) {
+		} else if (w == -EBADF) {
 			return w;
+		} else if (w < 0 && w != -EINTR) {
+			if (w != -EPIPE)
+				sd_conn_keep_error(c, w);
+			break;
 		}
 		done += w > 0 ? w : 0;
 	}
@@ -99,14 +112,16 @@ static ssize_t from_pipe(struct sd_conn *c, int in, int out, size_t n, int wait,
 		long e = shows(in, POLLIN, wait && done == 0);
 		if (e < 0 || !(e & POLLIN)) /* POLLHUP: nobody writes */
 			return done || (e > 0 && e & POLLHUP) ? (ssize_t)done : e < 0 ? e : -EAGAIN;
+		ssize_t w = refused(c, out);
+		if (w < 0)
+			return done ? (ssize_t)done : w;
 		struct pollfd p = {out, POLLOUT, 0};
 		if (piece == NARROW && sd_poll(&p, 1, 0, NULL) == 0)
 			return done ? (ssize_t)done : -EAGAIN;
 		ssize_t r = sd_sys(SYS_read, in, b, n - done < piece ? n - done : piece);
 		if (r <= 0)
 			return done ? (ssize_t)done : r;
-		ssize_t w = give_conn(c, out, b, r, flags);
-		if (w < 0)
+		if ((w = give_conn(c, out, b, r, flags)) < 0)
 			return done ? (ssize_t)done : w;
 		done += r;
 	}
@@ -121,9 +136,12 @@ SD_EXPORT ssize_t splice(int in, off64_t *oi, int out, off64_t *oo, size_t n, un
 	if ((!a && !b) || n == 0 || oi || oo || !is_pipe(pipe) ||
 	    (flags & ~(SPLICE_F_MOVE | SPLICE_F_NONBLOCK | SPLICE_F_MORE | SPLICE_F_GIFT)))
 		return sd_real()->splice(in, oi, out, oo, n, flags);
+	int is = sd_sys(SYS_fcntl, pipe, F_GETFL);
+	if (is < 0 || (is & O_ACCMODE) == (a ? O_RDONLY : O_WRONLY)) /* the pipe's wrong end */
+		return sd_real()->splice(in, oi, out, oo, n, flags);
 	sd_cancellation_point();
 	sd_handled = SD_NOTHING;
-	int wait = !(flags & SPLICE_F_NONBLOCK) && !(sd_sys(SYS_fcntl, pipe, F_GETFL) & O_NONBLOCK);
+	int wait = !(flags & SPLICE_F_NONBLOCK) && !(is & O_NONBLOCK);
 	return sd_ret(a ? to_pipe(a, in, out, n, wait)
 			: from_pipe(b, in, out, n, wait, flags & SPLICE_F_MORE ? MSG_MORE : 0));
 }

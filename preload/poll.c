@@ -194,19 +194,20 @@ static int park(struct pollfd *fds, struct pollfd *k, nfds_t n, int64_t deadline
 	int64_t settled = sd_now_ns() + SETTLE_NS;
 	for (;;) {
 		int64_t now = sd_now_ns(), until = deadline; /* before the look: as in sd_park */
-		int any = 0, sets = 0, room = 0;
+		int any = 0, sets = 0, room = 0, split = 0;
 		if ((result = look(fds, n, &kernel)) != 0)
 			break;
 		for (nfds_t i = 0; i < n; i++) {
 			struct sd_conn *c = attached(fds[i].fd);
 			any |= c != NULL;
+			split |= c && sd_low_split(c);
 			room |= c && fds[i].events & (POLLOUT | POLLWRNORM) && sd_tx_at_last(&c->tx);
 			sets |= sd_set_of(fds[i].fd) != NULL;
 		}
 		if (room)
 			continue;
 		sets = sets && sd_nested_unsettled();
-		if (((any && (now < settled || !armed)) || sets) && until > now + SETTLE_NS)
+		if (((any && (now < settled || !armed)) || sets || split) && until > now + SETTLE_NS)
 			until = now + SETTLE_NS;
 		ask(k, fds, n);
 		k[n] = (struct pollfd){w ? w->fd : -1, POLLIN, 0};

@@ -35,12 +35,6 @@ int sd_iov_slice(struct iovec *to, int max, const struct iovec *iov, int iovcnt,
 	return k;
 }
 
-int sd_at_mark(int fd)
-{
-	int at = 0;
-	return sd_sys(SYS_ioctl, fd, SIOCATMARK, &at) < 0 || at;
-}
-
 /* There are bytes on the anchor. */
 static int waits(int fd)
 {
@@ -306,19 +300,9 @@ int sd_recv_fast(struct sd_conn *c, void *b, size_t n)
 	return done;
 }
 
-/* A receive that has some bytes, and might wait for more, has come to an urgent one: of a peek only MSG_OOB knows. */
-static int stopped(struct sd_conn *c, int fd, int peek)
-{
-	char b;
-	if (sd_attached(c) && !sd_rx_on_tcp(sd_in(c)))
-		return 0;
-	if (!peek)
-		return sd_at_mark(fd);
-	int passed = sd_at_mark(fd) && !(sd_attached(c) && sd_rx_unread(&c->rx) != 0);
-	return !passed && sd_sys(SYS_recvfrom, fd, &b, 1, MSG_OOB | MSG_PEEK, 0, 0) == 1;
-}
-
-ssize_t sd_recv(struct sd_conn *c, int fd, const struct iovec *iov, int n, int flags, struct msghdr *mh)
+/* to_mark: it never passes an urgent mark, even where that is the first there is. */
+static ssize_t receive(struct sd_conn *c, int fd, const struct iovec *iov, int n, int flags, struct msghdr *mh,
+		       int to_mark)
 {
 	ssize_t r = sd_iov_len(iov, n);
 	size_t done = 0, want = r;
@@ -338,15 +322,18 @@ ssize_t sd_recv(struct sd_conn *c, int fd, const struct iovec *iov, int n, int f
 	sd_cancellation_point();
 	sd_handled = SD_NOTHING;
 	for (;;) {
-		int ends = done && stopped(c, fd, peek), asked = fd;
+		int ends = (done || to_mark) && sd_stopped(c, fd, peek), asked = fd;
 		if ((fd = sd_still(c, serial, fd)) < 0) {
 			r = fd;
 			break;
 		}
 		if (fd != asked)
 			continue;
-		if (ends)
+		if (ends) {
+			if (!done)
+				r = sd_nonblock(c, fd, flags) ? -EAGAIN : 0;
 			break;
+		}
 		if (waited && want == 0 && came(c, fd)) {
 			r = 0;
 			break;
@@ -417,7 +404,7 @@ ssize_t sd_recv(struct sd_conn *c, int fd, const struct iovec *iov, int n, int f
 		if (deadline == 0)
 			deadline = sd_deadline(c, fd, SO_RCVTIMEO);
 		do /* nothing below SO_RCVLOWAT wakes it, whatever it wants */
-			r = sd_park(c, fd, more ? SD_WAIT_MORE : SD_WAIT_RX, deadline, done, want == 0);
+			r = sd_park(c, fd, more ? SD_WAIT_MORE : SD_WAIT_RX, deadline, done, want == 0 || to_mark);
 		while (r == 0 && !more && sd_low_water(c, fd) > 1 && !came(c, fd) && !sd_ready(c, fd, SD_WAIT_RX) &&
 		       sd_conn_of(fd) == c);
 		ask = 1;
@@ -446,4 +433,15 @@ out:
 		mh->msg_flags = flags & MSG_CMSG_CLOEXEC;
 	}
 	return r;
+}
+
+ssize_t sd_recv(struct sd_conn *c, int fd, const struct iovec *iov, int n, int flags, struct msghdr *mh)
+{
+	return receive(c, fd, iov, n, flags, mh, 0);
+}
+
+ssize_t sd_recv_to_mark(struct sd_conn *c, int fd, void *b, size_t n, int flags)
+{
+	struct iovec v = {b, n};
+	return receive(c, fd, &v, 1, flags, NULL, 1);
 }

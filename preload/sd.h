@@ -177,6 +177,9 @@ void sd_share_unconnected(int fd); /* or not any more: others can name the socke
 void sd_track(int fd, int end);	/* a TCP connection was made or accepted */
 
 void sd_conn_keep(struct sd_conn *c, int fd, unsigned why); /* SD_STATUS_…: to the kernel for good */
+int sd_option_only_tcp(int level, int name); /* a ring does not have its effect */
+int sd_options_only_tcp(int fd);	     /* one of those is set, before there was a record or on the listener, too */
+extern int sd_options_early;		     /* this process has set one on a socket without a record */
 void sd_conn_disconnected(struct sd_conn *c, int fd);
 int sd_conn_writable(struct sd_conn *c); /* as sd_tx_writable, and time makes room */
 void sd_conn_keep_error(struct sd_conn *c, ssize_t r); /* of a call that has something to return: for the next one */
@@ -303,6 +306,9 @@ static inline void sd_tell(struct sd_conn *c, ssize_t r)
 		c->told = 1;
 }
 int sd_at_mark(int fd); /* the next byte of TCP is urgent: a receive that has something ends here */
+int sd_stopped(struct sd_conn *c, int fd, int peek); /* a receive, or one that has seen all there is, has come to it */
+/* sd_low_split: SO_RCVLOWAT may be reached by what the ring and TCP have together, of which neither wakes. */
+int sd_low_split(struct sd_conn *c);
 /* The common cases, tried first: 1 if all n bytes were taken, or given, at once. */
 int sd_send_fast(struct sd_conn *c, int fd, const void *b, size_t n); /* 1: all n bytes are sent */
 int sd_recv_fast(struct sd_conn *c, void *b, size_t n);
@@ -310,6 +316,7 @@ size_t sd_send_fire(struct sd_conn *c, size_t n); /* rings whoever waits for the
 /* sd_conn_think: something happened that the next send and receive must not overlook. */
 static inline void sd_conn_think(struct sd_conn *c) { c->tx.room = c->rx.ready = 0; }
 ssize_t sd_recv(struct sd_conn *c, int fd, const struct iovec *iov, int n, int flags, struct msghdr *mh);
+ssize_t sd_recv_to_mark(struct sd_conn *c, int fd, void *b, size_t n, int flags); /* as splice: never past one */
 ssize_t sd_send(struct sd_conn *c, int fd, const struct iovec *iov, int n, int flags, const struct msghdr *mh);
 /* As much as Linux moves in one call; -EINVAL: a piece that is no ssize_t. */
 enum { SD_MOST = 0x7ffff000 };

@@ -146,6 +146,10 @@ void sd_track(int fd, int end)
 		sd_count(SD_COUNT_FORKED);
 		return;
 	}
+	if (sd_options_early && sd_options_only_tcp(fd)) {
+		sd_count(SD_COUNT_OPTION);
+		return;
+	}
 	struct sd_conn *c = conn_alloc();
 	if (c == NULL)
 		return;

@@ -31,7 +31,7 @@ int sd_ready(struct sd_conn *c, int fd, int what)
 	uint32_t gen = sd_tx_gen(d);
 	if (gen == 0)
 		return 0;
-	if (sd_peek(&d->rx.low) > 1 && sd_class_of(d, gen) != SD_CLASS_TCP)
+	if (sd_peek(&d->rx.low) > 1 && (sd_class_of(d, gen) != SD_CLASS_TCP || sd_low_split(c)))
 		return sd_conn_readable(c, fd);
 	if (sd_peek(&d->rx.rgen) == 0) /* the last bytes on TCP wake us through the anchor */
 		return sd_kernel_left(c, fd) == 0;
@@ -193,6 +193,7 @@ int sd_park(struct sd_conn *c, int fd, int what, int64_t deadline, size_t done, 
 		 * further sign on the anchor. */
 		int gone = what == SD_WAIT_TX && attached && sd_tx_closed(&c->tx); /* told before we armed, maybe */
 		int look_again = what == SD_WAIT_MORE || gone || marked || (attached && ((!exact && now < settled) || !armed));
+		look_again |= what == SD_WAIT_RX && attached && sd_low_split(c);
 		if (look_again && until > now + SETTLE_NS)
 			until = now + SETTLE_NS;
 		else if ((c->kev & POLLRDHUP) && what == SD_WAIT_TX && until > now + 100 * SETTLE_NS)

@@ -194,7 +194,7 @@ func (t *Thread) onTCP(e *end, n int, a [6]int64) int64 {
 	case unix.SYS_RECVFROM:
 		return t.recvmsg(e, [][]byte{addr(a[1]).bytes(int(a[2]))}, int(a[3]))
 	case unix.SYS_GETSOCKOPT:
-		return e.getsockopt(int(a[1]), int(a[2]), addr(a[3]))
+		return e.getsockopt(int(a[1]), int(a[2]), addr(a[3]), addr(a[4]))
 	case unix.SYS_SETSOCKOPT:
 		e.setsockopt(int(a[1]), int(a[2]), addr(a[3]))
 		return 0

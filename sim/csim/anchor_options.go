@@ -43,7 +43,7 @@ func (e *end) counted() uint64 {
 	return e.received
 }
 
-func (e *end) getsockopt(level, option int, v addr) int64 {
+func (e *end) getsockopt(level, option int, v, n addr) int64 {
 	switch {
 	case level == unix.IPPROTO_TCP && option == unix.TCP_INFO:
 		// The caller's struct may be shorter than ours, and is zero.
@@ -81,6 +81,12 @@ func (e *end) getsockopt(level, option int, v addr) int64 {
 		if e.inq {
 			*at[int32](v) = 1
 		}
+	case level == unix.SOL_SOCKET && option == unix.SO_ATTACH_FILTER:
+		*at[uint32](n) = 0
+	case level == unix.SOL_SOCKET && option == unix.SO_PEEK_OFF:
+		*at[int32](v) = -1
+	case onlyTCP(level, option):
+		*at[int32](v) = 0
 	case option == unix.SO_RCVTIMEO:
 		putTimeval(v, e.rcvtimeo)
 	case option == unix.SO_SNDTIMEO:
@@ -89,6 +95,19 @@ func (e *end) getsockopt(level, option int, v addr) int64 {
 		panic(fmt.Sprint("getsockopt ", level, " ", option))
 	}
 	return 0
+}
+
+// onlyTCP is the options that keep a connection on the kernel: nobody sets them here.
+func onlyTCP(level, option int) bool {
+	if level == unix.IPPROTO_TCP {
+		return option == unix.TCP_ULP || option == unix.TCP_REPAIR
+	}
+	switch option {
+	case unix.SO_TIMESTAMP_OLD, unix.SO_TIMESTAMP_NEW, unix.SO_TIMESTAMPNS_OLD, unix.SO_TIMESTAMPNS_NEW,
+		unix.SO_TIMESTAMPING_OLD, unix.SO_TIMESTAMPING_NEW, unix.SO_ZEROCOPY:
+		return true
+	}
+	return false
 }
 
 func putTimeval(v addr, d time.Duration) {

@@ -188,6 +188,55 @@ static void zerocopy_receive(struct link *l)
 	}
 }
 
+// A message, of the error queue perhaps, has a control message.
+static bool with_control(int fd, int flags)
+{
+	uint8_t b[64], control[256];
+	struct iovec v = {b, sizeof b};
+	struct msghdr m = {.msg_iov = &v, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof control};
+	if (flags & MSG_ERRQUEUE)
+		until_event(fd, POLLERR);
+	must(recvmsg(fd, &m, flags));
+	return CMSG_FIRSTHDR(&m) != NULL;
+}
+
+// An option that its listener has, or that was set before connect, has its effect for good.
+static void early_option(struct link *l, int level, int name)
+{
+	int port, on = 1, ls = other_listener(l, &port);
+	bool zerocopy = level == SOL_SOCKET && name == SO_ZEROCOPY;
+	for (int accepted = 0; accepted < 2; accepted++) {
+		bool seen = false;
+		int c = (int)must(socket(l->v6 ? AF_INET6 : AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+		struct addr a = loopback(l->v6, port);
+		must(setsockopt(accepted ? ls : c, level, name, &on, sizeof on));
+		must(connect(c, (void *)&a.ss, a.len));
+		int s = (int)must(accept4(ls, NULL, NULL, SOCK_CLOEXEC)), own = accepted ? s : c, other = accepted ? c : s;
+		uint8_t b[64] = {0};
+		for (int i = 0; i < 300; i++) {
+			write_all(other, b, sizeof b);
+			if (zerocopy)
+				read_all(own, b, sizeof b);
+			else if (with_control(own, 0))
+				seen = true;
+			else
+				EQ(seen || i > 200 || name != SO_TIMESTAMP, false); // the first time stamps take the kernel a moment
+			nap_us(seen || zerocopy ? 0 : 1000);
+			EQ(send(own, b, sizeof b, zerocopy ? MSG_ZEROCOPY : 0), sizeof b);
+			read_all(other, b, sizeof b);
+			if (zerocopy)
+				EQ(with_control(own, MSG_ERRQUEUE), true);
+		}
+		close(c);
+		close(s);
+	}
+	close(ls);
+}
+
+static void early_zerocopy(struct link *l) { early_option(l, SOL_SOCKET, SO_ZEROCOPY); }
+static void early_timestamp(struct link *l) { early_option(l, SOL_SOCKET, SO_TIMESTAMP); }
+static void early_inq(struct link *l) { early_option(l, IPPROTO_TCP, TCP_INQ); }
+
 const struct check anchor_checks[] = {
 	{"anchor_urgent_byte_is_beside_the_stream", urgent_byte_is_beside_the_stream, false},
 	{"anchor_urgent_byte_is_beside_the_stream_cold", urgent_byte_is_beside_the_stream, true},
@@ -207,5 +256,8 @@ const struct check anchor_checks[] = {
 	{"anchor_peek_offset_cold", peek_offset, true},
 	{"anchor_zerocopy_receive", zerocopy_receive, false},
 	{"anchor_zerocopy_receive_cold", zerocopy_receive, true},
+	{"anchor_early_zerocopy", early_zerocopy, true},
+	{"anchor_early_timestamp", early_timestamp, true},
+	{"anchor_early_inq", early_inq, true},
 	{0},
 };

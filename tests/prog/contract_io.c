@@ -145,6 +145,11 @@ static void from_has_no_address(struct link *l)
 	EQ(recvfrom(l->s, b, 4, 0, (void *)&name, &len), 4);
 	EQ(len, 0);
 	verify(l, b, 4);
+	len = (socklen_t)-1;
+	EQ(ask(l, OP_SEND, 4), 4);
+	ERR(recvfrom(l->s, b, 4, 0, (void *)&name, &len), EINVAL); // and the bytes are gone
+	verify(l, b, 4);
+	ERR(recv(l->s, b, 4, MSG_DONTWAIT), EAGAIN);
 }
 
 static void many_messages(struct link *l)

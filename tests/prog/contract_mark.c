@@ -51,6 +51,60 @@ static void low_water_edges(struct link *l)
 	}
 }
 
+// What comes below the mark is no edge, whatever else the member asks for.
+static void low_water_is_no_edge(struct link *l)
+{
+	struct epoll_event e = {.events = EPOLLIN | EPOLLOUT | EPOLLET}, got;
+	int ep = (int)must(epoll_create1(EPOLL_CLOEXEC));
+	must(epoll_ctl(ep, EPOLL_CTL_ADD, l->s, &e));
+	EQ(epoll_wait(ep, &got, 1, LONG), 1);
+	EQ(got.events, EPOLLOUT);
+	low_water(l, 100);
+	EQ(epoll_wait(ep, &got, 1, 0), 0);
+	for (int i = 0; i < 30; i++) {
+		for (int k = 1; k <= 3; k++) {
+			EQ(ask(l, OP_SEND, 30), 30);
+			until_arrived(l->s, (size_t)k * 30);
+			EQ(epoll_wait(ep, &got, 1, 0), 0);
+		}
+		EQ(ask(l, OP_SEND, 10), 10);
+		until_event(l->s, POLLIN);
+		EQ(epoll_wait(ep, &got, 1, LONG), 1);
+		EQ(got.events, EPOLLIN | EPOLLOUT);
+		get(l, 100);
+		EQ(epoll_wait(ep, &got, 1, 0), 0);
+	}
+}
+
+// Its sender goes back to TCP when half of what the mark asks for has come: who sleeps hears of the rest.
+static void low_water_and_urgent(struct link *l, int how)
+{
+	uint8_t b[16];
+	int on = 1;
+	struct epoll_event e = {.events = EPOLLIN | (how == 2 ? EPOLLET : 0)}, got;
+	int ep = (int)must(epoll_create1(EPOLL_CLOEXEC));
+	must(epoll_ctl(ep, EPOLL_CTL_ADD, l->s, &e));
+	must(setsockopt(l->s, SOL_SOCKET, SO_OOBINLINE, &on, sizeof on));
+	low_water(l, 10);
+	EQ(ask(l, OP_SEND, 5), 5);
+	EQ(ask(l, OP_URGENT, 0), 1);
+	until_event(l->s, POLLPRI);
+	EQ(ready(l->s, POLLIN), 0);
+	EQ(epoll_wait(ep, &got, 1, 0), 0);
+	post_asleep(l, OP_SEND, 5);
+	struct pollfd p = {l->s, POLLIN, 0};
+	EQ(how == 0 ? poll(&p, 1, LONG) : epoll_wait(ep, &got, 1, LONG), 1);
+	EQ(answer(l), 5);
+	EQ(ready(l->s, POLLIN), POLLIN);
+	EQ(recv(l->s, b, 11, 0), 5); // up to the urgent byte
+	EQ(recv(l->s, b + 5, 6, MSG_WAITALL), 6);
+	verify(l, b, 11);
+}
+
+static void low_water_and_urgent_polls(struct link *l) { low_water_and_urgent(l, 0); }
+static void low_water_and_urgent_level(struct link *l) { low_water_and_urgent(l, 1); }
+static void low_water_and_urgent_edge(struct link *l) { low_water_and_urgent(l, 2); }
+
 // A receive that sleeps is woken when as much as the mark has come, however little it still wants.
 static void low_water_receives(struct link *l)
 {
@@ -186,5 +240,13 @@ const struct check mark_checks[] = {
 	{"mark_exclusive_member_cold", exclusive_member, true},
 	{"mark_exclusive_wakes_one", exclusive_wakes_one, false},
 	{"mark_exclusive_wakes_one_cold", exclusive_wakes_one, true},
+	{"mark_low_water_is_no_edge", low_water_is_no_edge, false},
+	{"mark_low_water_is_no_edge_cold", low_water_is_no_edge, true},
+	{"mark_low_water_and_urgent_polls", low_water_and_urgent_polls, false},
+	{"mark_low_water_and_urgent_polls_cold", low_water_and_urgent_polls, true},
+	{"mark_low_water_and_urgent_level", low_water_and_urgent_level, false},
+	{"mark_low_water_and_urgent_level_cold", low_water_and_urgent_level, true},
+	{"mark_low_water_and_urgent_edge", low_water_and_urgent_edge, false},
+	{"mark_low_water_and_urgent_edge_cold", low_water_and_urgent_edge, true},
 	{0},
 };

@@ -148,6 +148,11 @@ static void is_refused(struct link *l)
 	EXPECT(splice(l->s, &off, p[1], NULL, 1, 0) == -1 && (errno == ESPIPE || errno == EINVAL));
 	ERR(splice(l->s, NULL, p[1], &off, 1, 0), ESPIPE);
 	ERR(splice(l->s, NULL, l->s, NULL, 1, 0), EINVAL);
+	ERR(splice(l->s, NULL, p[0], NULL, 1, 0), EBADF);
+	ERR(splice(l->s, NULL, p[0], NULL, 1, SPLICE_F_NONBLOCK), EBADF);
+	ERR(splice(p[1], NULL, l->s, NULL, 1, 0), EBADF);
+	ERR(sendfile(f, l->s, NULL, 0), EINVAL);
+	EQ(sendfile(p[1], l->s, NULL, 0), 0);
 	ERR(splice(l->s, NULL, f, NULL, 1, 0), EINVAL);
 	ERR(tee(l->s, p[1], 1, 0), EINVAL);
 	ERR(tee(p[0], l->s, 1, 0), EINVAL);
@@ -161,6 +166,76 @@ static void is_refused(struct link *l)
 	put(l, 10);
 	EQ(ask(l, OP_RECV, 10), 10);
 }
+
+static int in_pipe(int fd)
+{
+	int n = -1;
+	must(ioctl(fd, FIONREAD, &n));
+	return n;
+}
+
+// What the connection refuses stays in the pipe, for another one.
+static void refused_stays(struct link *l)
+{
+	static uint8_t b[20000];
+	int p[2];
+	must(pipe2(p, O_CLOEXEC));
+	signal(SIGPIPE, SIG_IGN);
+	EQ(ask(l, OP_SEND, 8), 8);
+	until_arrived(l->s, 8);
+	write_all(p[1], b, sizeof b);
+	must(shutdown(l->s, SHUT_WR));
+	ERR(splice(p[0], NULL, l->s, NULL, sizeof b, 0), EPIPE);
+	EQ(in_pipe(p[0]), sizeof b);
+	ERR(splice(p[0], NULL, l->s, NULL, sizeof b, SPLICE_F_NONBLOCK), EPIPE);
+	EQ(in_pipe(p[0]), sizeof b);
+	must(pipe2(p, O_CLOEXEC));
+	EQ(ask(l, OP_RESET, 0), 0);
+	until_event(l->s, POLLERR);
+	write_all(p[1], b, sizeof b);
+	ERR(splice(p[0], NULL, l->s, NULL, sizeof b, 0), ECONNRESET);
+	EQ(in_pipe(p[0]), sizeof b);
+	ERR(splice(p[0], NULL, l->s, NULL, sizeof b, 0), EPIPE);
+	EQ(in_pipe(p[0]), sizeof b);
+}
+
+// It never passes an urgent mark: 0, or EAGAIN of a socket that may not block, until a receive does.
+static void urgent_mark(struct link *l, int in_line)
+{
+	uint8_t b[64];
+	int p[2];
+	must(pipe2(p, O_CLOEXEC));
+	must(setsockopt(l->s, SOL_SOCKET, SO_OOBINLINE, &in_line, sizeof in_line));
+	EQ(ask(l, OP_SEND, 5), 5);
+	EQ(ask(l, OP_URGENT, 0), 1);
+	EQ(ask(l, OP_SEND, 5), 5);
+	until_event(l->s, POLLPRI);
+	until_arrived(l->s, 5);
+	EQ(splice(l->s, NULL, p[1], NULL, 64, 0), 5);
+	for (int i = 0; i < 3; i++)
+		EQ(splice(l->s, NULL, p[1], NULL, 64, 0), 0);
+	set_nonblock(l->s, true);
+	ERR(splice(l->s, NULL, p[1], NULL, 64, 0), EAGAIN);
+	set_nonblock(l->s, false);
+	EQ(in_pipe(p[0]), 5);
+	read_all(p[0], b, 5);
+	if (!in_line)
+		EQ(recv(l->s, b + 5, 1, MSG_OOB), 1);
+	EQ(recv(l->s, b + 6 - in_line, 5 + in_line, MSG_WAITALL), 5 + in_line);
+	verify(l, b, 11);
+	post_asleep(l, OP_URGENT, 0);
+	EQ(splice(l->s, NULL, p[1], NULL, 64, 0), 0);
+	EQ(answer(l), 1);
+	EQ(ask(l, OP_SEND, 5), 5);
+	until_event(l->s, POLLIN);
+	if (!in_line)
+		EQ(recv(l->s, b, 1, MSG_OOB), 1);
+	EQ(recv(l->s, b + 1 - in_line, 5 + in_line, MSG_WAITALL), 5 + in_line);
+	verify(l, b, 6);
+}
+
+static void stops_at_urgent(struct link *l) { urgent_mark(l, 0); }
+static void stops_at_urgent_in_line(struct link *l) { urgent_mark(l, 1); }
 
 const struct check splice_checks[] = {
 	{"splice_to_a_pipe", to_a_pipe, false},
@@ -177,5 +252,11 @@ const struct check splice_checks[] = {
 	{"splice_from_a_pipe_when_full_cold", from_a_pipe_when_full, true},
 	{"splice_is_refused", is_refused, false},
 	{"splice_is_refused_cold", is_refused, true},
+	{"splice_refused_stays", refused_stays, false},
+	{"splice_refused_stays_cold", refused_stays, true},
+	{"splice_stops_at_urgent", stops_at_urgent, false},
+	{"splice_stops_at_urgent_cold", stops_at_urgent, true},
+	{"splice_stops_at_urgent_in_line", stops_at_urgent_in_line, false},
+	{"splice_stops_at_urgent_in_line_cold", stops_at_urgent_in_line, true},
 	{0},
 };

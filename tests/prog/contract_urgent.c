@@ -70,6 +70,27 @@ static void ends_what_waits_for_all(struct link *l)
 	}
 }
 
+static void in_line_ends_a_peek(struct link *l)
+{
+	uint8_t b[64];
+	int on = 1;
+	must(setsockopt(l->s, SOL_SOCKET, SO_OOBINLINE, &on, sizeof on));
+	for (int i = 0; i < 3; i++) {
+		EQ(ask(l, OP_SEND, 10), 10);
+		until_arrived(l->s, 10);
+		post_asleep(l, OP_URGENT, 0);
+		EQ(recv(l->s, b, 64, MSG_PEEK | MSG_WAITALL), 10);
+		EQ(answer(l), 1);
+		EQ(ask(l, OP_SEND, 10), 10);
+		until_arrived(l->s, 21);
+		EQ(recv(l->s, b, 64, MSG_PEEK | MSG_WAITALL), 10);
+		EQ(recv(l->s, b, 10, 0), 10);
+		EQ(recv(l->s, b + 10, 11, MSG_PEEK | MSG_WAITALL), 11);
+		EQ(recv(l->s, b + 10, 11, MSG_WAITALL), 11);
+		verify(l, b, 21);
+	}
+}
+
 // A receive that has some bytes and sleeps for more returns them when the next is urgent.
 static void ends_what_sleeps(struct link *l)
 {
@@ -200,5 +221,7 @@ const struct check urgent_checks[] = {
 	{"urgent_leaves_options", leaves_options, false},
 	{"urgent_select_sleeps_on_what_hung_up", select_sleeps_on_what_hung_up, false},
 	{"urgent_select_sleeps_on_what_hung_up_cold", select_sleeps_on_what_hung_up, true},
+	{"urgent_in_line_ends_a_peek", in_line_ends_a_peek, false},
+	{"urgent_in_line_ends_a_peek_cold", in_line_ends_a_peek, true},
 	{0},
 };
