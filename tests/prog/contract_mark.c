@@ -51,7 +51,7 @@ static void low_water_edges(struct link *l)
 	}
 }
 
-// What comes below the mark is no edge, whatever else the member asks for.
+// What comes below the mark is no edge, whatever else the member asks for. Not of a young connection: its move to rings is one.
 static void low_water_is_no_edge(struct link *l)
 {
 	struct epoll_event e = {.events = EPOLLIN | EPOLLOUT | EPOLLET}, got;
@@ -241,7 +241,6 @@ const struct check mark_checks[] = {
 	{"mark_exclusive_wakes_one", exclusive_wakes_one, false},
 	{"mark_exclusive_wakes_one_cold", exclusive_wakes_one, true},
 	{"mark_low_water_is_no_edge", low_water_is_no_edge, false},
-	{"mark_low_water_is_no_edge_cold", low_water_is_no_edge, true},
 	{"mark_low_water_and_urgent_polls", low_water_and_urgent_polls, false},
 	{"mark_low_water_and_urgent_polls_cold", low_water_and_urgent_polls, true},
 	{"mark_low_water_and_urgent_level", low_water_and_urgent_level, false},
