@@ -213,14 +213,14 @@ static void early_option(struct link *l, int level, int name)
 		must(connect(c, (void *)&a.ss, a.len));
 		int s = (int)must(accept4(ls, NULL, NULL, SOCK_CLOEXEC)), own = accepted ? s : c, other = accepted ? c : s;
 		uint8_t b[64] = {0};
-		for (int i = 0; i < 300; i++) {
+		for (int i = 0; i < 40; i++) {
 			write_all(other, b, sizeof b);
 			if (zerocopy)
 				read_all(own, b, sizeof b);
 			else if (with_control(own, 0))
 				seen = true;
 			else
-				EQ(seen || i > 200 || name != SO_TIMESTAMP, false); // the first time stamps take the kernel a moment
+				EQ(seen || i > 20 || name != SO_TIMESTAMP, false); // the first time stamps take the kernel a moment
 			nap_us(seen || zerocopy ? 0 : 1000);
 			EQ(send(own, b, sizeof b, zerocopy ? MSG_ZEROCOPY : 0), sizeof b);
 			read_all(other, b, sizeof b);

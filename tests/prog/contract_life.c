@@ -162,8 +162,17 @@ static void dual_stack(struct link *l)
 	talk(c, s);
 	int c6 = connect_to(true, local_port(ls));
 	talk(c6, accept_one(ls));
-	int only = wildcard(true, 0, 1), none = (int)must(socket(AF_INET, SOCK_STREAM, 0));
-	struct addr to = loopback(false, local_port(only));
+	int only, held = -1, none = (int)must(socket(AF_INET, SOCK_STREAM, 0));
+	struct addr to;
+	do { // a port that no other program has of IPv4, nor gets
+		if (held >= 0) {
+			close(only);
+			close(held);
+		}
+		only = wildcard(true, 0, 1);
+		to = loopback(false, local_port(only));
+		held = (int)must(socket(AF_INET, SOCK_STREAM, 0));
+	} while (bind(held, (void *)&to.ss, to.len) < 0);
 	ERR(connect(none, (void *)&to.ss, to.len), ECONNREFUSED);
 }
 
