@@ -108,7 +108,7 @@ static void *interrupts(void *arg)
 // A send that may not wait is never interrupted, whenever the signal comes.
 static void nonblocking_send_and_signals(struct link *l)
 {
-	enum { SENDS = 100000 };
+	enum { SENDS = 25000 };
 	static const char b[64];
 	struct use u = {0};
 	struct sigaction a = {.sa_handler = heard};
