@@ -221,7 +221,7 @@ static void early_option(struct link *l, int level, int name)
 				seen = true;
 			else
 				EQ(seen || i > 20 || name != SO_TIMESTAMP, false); // the first time stamps take the kernel a moment
-			nap_us(seen || zerocopy ? 0 : 1000);
+			nap_us(seen || zerocopy ? 0 : 10000);
 			EQ(send(own, b, sizeof b, zerocopy ? MSG_ZEROCOPY : 0), sizeof b);
 			read_all(other, b, sizeof b);
 			if (zerocopy)
